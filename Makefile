@@ -1,0 +1,104 @@
+# etcd-snapshot: builds the agent and the systemd generator, runs the tests, installs.
+#   make            the two programs            make check   every test (installs what it needs)
+#   make install    DESTDIR=, prefix=           make demo    real cycles against a real etcd
+#   make bench      measures a cycle            make lint    manual pages, formatting, clang-tidy
+# V=1 shows the commands.
+
+VERSION := 0.1.0
+
+CXX ?= g++
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+MANDOC ?= mandoc
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+# Debian's interpreter: the tests use its packaged modules.
+PYTHON ?= /usr/bin/python3
+
+prefix ?= /usr
+sysconfdir ?= /etc
+bindir ?= $(prefix)/bin
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/etcd-snapshot
+systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --variable=$(1) systemd 2>/dev/null),$(2))
+systemdsystemunitdir ?= $(call systemd_var,systemdsystemunitdir,$(prefix)/lib/systemd/system)
+systemdsystemgeneratordir ?= $(call systemd_var,systemdsystemgeneratordir,$(prefix)/lib/systemd/system-generators)
+catalogdir ?= $(call systemd_var,catalogdir,$(prefix)/lib/systemd/catalog)
+tmpfilesdir ?= $(call systemd_var,tmpfilesdir,$(prefix)/lib/tmpfiles.d)
+
+OPTIMIZE ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor
+HARDENING ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2 -fPIE
+HARDENING_LD ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CPPFLAGS += -Iagent -DETCD_SNAPSHOT_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64
+ALL_CXXFLAGS = -std=c++20 $(WARNINGS) -MMD -MP $(CXXFLAGS)
+
+ifeq ($(V),1)
+  Q :=
+  say = @:
+else
+  Q := @
+  say = @printf '  %-8s%s\n'
+endif
+
+# --- sources: the way of the data is the way through the folders -------------------------------
+base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc \
+	agent/base/x509.cc
+config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc
+etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/client.cc agent/etcd/discovery.cc
+archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \
+	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc
+store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/directory.cc \
+	agent/store/history.cc agent/store/lock.cc agent/store/pki_bundle.cc
+systemd_SRC := agent/systemd/logrus.cc agent/systemd/journal.cc agent/systemd/notify.cc \
+	agent/systemd/schedule.cc
+MODULES := systemd store archive etcd config base
+
+# --- unit tests: one program a module, under sanitizers ----------------------------------------
+base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc
+config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc
+etcd_TEST := tests/unit/etcd/grpc_test.cc
+archive_TEST := tests/unit/archive/proof_test.cc
+store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc
+systemd_TEST := tests/unit/systemd/logrus_test.cc
+
+LIBS_generator := $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
+LIBS := $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
+LIBS_test := $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+# make-module NAME: archives of one module, plain and under sanitizers, and its test program.
+define make-module
+build/release/$(1).a: $(patsubst %.cc,build/release/%.o,$($(1)_SRC))
+build/asan/$(1).a: $(patsubst %.cc,build/asan/%.o,$($(1)_SRC))
+build/asan/unit_$(1): $(patsubst %.cc,build/asan/%.o,tests/unit/main.cc $($(1)_TEST)) \
+	$(patsubst %,build/asan/%.a,$(or $($(1)_TEST_LIBS),$(1) base))
+	$$(say) LINK $$@
+	$$(Q)$$(CXX) $$(SANITIZE) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) $$(LIBS_test)
+endef
+archive_TEST_LIBS := archive base
+store_TEST_LIBS := store archive base
+systemd_TEST_LIBS := systemd config base
+$(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
+
+%.a:
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+build/release/%.o: %.cc
+	$(say) CXX $<
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) -c -o $@ $<
+
+build/asan/%.o: %.cc
+	$(say) CXX-ASAN $<
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
+
+clean:
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,20 @@
+// Reads a snapshot back out of an archive: for proving what is on disk, and for restoring.
+#pragma once
+
+#include <string>
+
+#include "archive/proof.h"
+#include "base/bytes.h"
+#include "config/settings.h"
+
+namespace etcd_snapshot {
+
+// Streams the snapshot (database and digest, as etcd sent it) out of an open archive into `sink`.
+// zip: the entry named `/backup/...` or, failing that, the only entry. Its CRC-32 and size are
+// checked. Errors: kUnverified for a damaged archive, kStorage for a read error, the sink's own.
+Result<void> extract_snapshot(int fd, Compression compression, ByteSink& sink);
+
+// extract_snapshot into a SnapshotProof: proves an archive that carries no manifest.
+Result<Proof> prove_archive(int fd, Compression compression);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,39 @@
+// Files by descriptor: every operation is relative to an open directory or file, so that no path is
+// looked up twice. Nothing here follows a symbolic link in the last component unless it says so.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace etcd_snapshot {
+
+// Reads a whole file of at most `max_bytes` (an error when it is larger). Follows symbolic links:
+// for configuration and certificates, which are often links. Errors are of `kind` and name the path.
+Result<std::string> read_file(const std::string& path, ErrorKind kind, size_t max_bytes = 16 << 20);
+
+// The same for a file in an open directory; `name` has no slash; links are not followed.
+Result<std::string> read_file_at(int dir_fd, const std::string& name, ErrorKind kind,
+                                 size_t max_bytes = 16 << 20);
+
+// Writes all of `bytes`, over short writes and EINTR. `subject` is for the message.
+Result<void> write_all(int fd, Bytes bytes, std::string_view subject);
+
+// Replaces `name` in `dir_fd` atomically: temporary file of `mode`, fsync, rename, directory fsync.
+// Either the old or the new content is there after a crash. Errors are kStorage.
+Result<void> replace_file_at(int dir_fd, const std::string& name, Bytes content, mode_t mode);
+
+// The names in an open directory without "." and "..", in no order. kStorage on failure.
+Result<std::vector<std::string>> list_directory(int dir_fd, std::string_view subject);
+
+// fsync, with the subject in the message; kStorage.
+Result<void> sync_fd(int fd, std::string_view subject);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,36 @@
+// Reads the two configuration files into a checked Settings. The only folder that knows yaml-cpp and
+// inih. Errors are kConfig and read "FILE:LINE: KEY: what is wrong with 'VALUE'; accepted: ...".
+//
+// Used by the agent and by the systemd generator, so it must not pull in curl or OpenSSL: what needs
+// them (certificates) is checked in config/certificates.h.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "config/settings.h"
+
+namespace etcd_snapshot {
+
+inline constexpr char kDefaultHostFile[] = "/etc/etcd-snapshot/etcd-snapshot.conf";
+inline constexpr char kDefaultClusterFile[] = "/etc/etcd-snapshot/cluster.yml";
+
+// cluster.yml from its text; `path` is for messages. Appends to `warnings`.
+Result<Policy> parse_cluster_yaml(const std::string& path, const std::string& text,
+                                  std::vector<ConfigWarning>& warnings);
+
+// etcd-snapshot.conf from its text; `path` is for messages.
+Result<HostSettings> parse_host_ini(const std::string& path, const std::string& text);
+
+// Both files. A missing file is an error only where `*_required`: the defaults of both paths may be
+// missing (no cluster.yml: policy_present = false; no conf: defaults), a path given by the operator
+// may not. Also warns about a file that holds a secret and that others can read.
+struct ConfigPaths {
+  std::string host_file = kDefaultHostFile;
+  bool host_required = false;
+  std::string cluster_file = kDefaultClusterFile;
+  bool cluster_required = false;
+};
+Result<Settings> load_settings(const ConfigPaths& paths);
+
+}  // namespace etcd_snapshot

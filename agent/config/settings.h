@@ -1,0 +1,102 @@
+// The checked configuration: what cluster.yml (the policy) and etcd-snapshot.conf (this host) say,
+// with every default filled in. Plain data; whoever holds a Settings may rely on every comment here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace etcd_snapshot {
+
+// services.etcd.backup_config.s3backupconfig
+struct S3Policy {
+  std::string access_key;  // empty: looked for elsewhere (key files, environment, role)
+  std::string secret_key;
+  std::string bucket_name;  // never empty
+  std::string region;       // empty: found out
+  std::string folder;       // as written, without leading and trailing slashes
+  std::string endpoint;     // host[:port], or with http:// or https:// in front
+  std::string custom_ca;    // PEM text, or empty
+};
+
+// What cluster.yml says.
+struct Policy {
+  bool recurring = false;   // false: the file is there, but turns recurring snapshots off
+  bool older_form = false;  // snapshot/creation/retention of RKE before v0.2.0
+  std::string off_reason;   // where recurring is false: which key says so, for the one log line
+  Nanoseconds interval{std::chrono::minutes(5)};  // > 0, whole milliseconds
+  Nanoseconds retention{std::chrono::hours(24)};  // >= 0
+  int64_t retention_number = 24;                  // as written, for retention_unit = snapshots
+  std::optional<Nanoseconds> timeout;             // one cycle; unset = none
+  bool safe_timestamp = false;
+  std::optional<S3Policy> s3;
+};
+
+enum class Compression { kZip, kZstd, kNone };
+enum class RetentionUnit { kHours, kSnapshots };
+enum class S3Lookup { kAuto, kDns, kPath };
+enum class BundleMode { kAuto, kYes, kNo };
+enum class LogLevel { kError, kWarning, kInfo, kDebug };
+
+struct EtcdSettings {
+  std::vector<std::string> endpoints;  // each http://host:port or https://host:port; empty = look
+  std::string ca_file, cert_file, key_file;  // absolute or empty; cert and key come together
+  std::string username, password_file;       // both or none
+  int connect_timeout_s = 10;
+  int stall_timeout_s = 60;
+  int retries = 4;  // further attempts after the first
+  int retry_interval_s = 15;
+};
+
+struct SnapshotSettings {
+  std::string directory = "/opt/rke/etcd-snapshots";  // absolute
+  Compression compression = Compression::kZip;
+  bool include_host = false;
+  RetentionUnit retention_unit = RetentionUnit::kHours;
+  int keep_last = 1;  // >= 1
+};
+
+struct S3Settings {
+  S3Lookup lookup = S3Lookup::kAuto;
+  int part_size_mib = 16;  // 5 to 5120
+  int concurrency = 4;     // 1 to 64
+  int retries = 5;
+  int stall_timeout_s = 60;
+  std::optional<int> max_rate_mib_s;
+  std::string proxy, ca_file, access_key_file, secret_key_file;
+  std::string sse;  // "", "AES256" or "aws:kms"
+  std::string sse_kms_key_id, storage_class;
+};
+
+struct PkiSettings {
+  BundleMode bundle = BundleMode::kAuto;
+  std::string directory;  // empty = where RKE or kubeadm keep them
+  bool upload = false;
+};
+
+// What etcd-snapshot.conf says.
+struct HostSettings {
+  EtcdSettings etcd;
+  SnapshotSettings snapshots;
+  S3Settings s3;
+  PkiSettings pki;
+  LogLevel log_level = LogLevel::kInfo;
+  std::string metrics_textfile;  // absolute or empty
+};
+
+// A configuration that works but that the operator should look at. `message` names file and line.
+struct ConfigWarning {
+  std::string message;
+};
+
+struct Settings {
+  Policy policy;
+  bool policy_present = false;  // whether cluster.yml exists
+  HostSettings host;
+  std::vector<ConfigWarning> warnings;
+};
+
+}  // namespace etcd_snapshot

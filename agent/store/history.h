@@ -1,0 +1,35 @@
+// The history guard. If the snapshots of a directory come from two clusters, or the revision went
+// back (a cluster restored from an older snapshot, a member wiped), the older ones may be the only
+// good copies: nothing is pruned until the operator accepts the new history.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/directory.h"
+
+namespace etcd_snapshot {
+
+// Where history breaks: the newest proven snapshot against an older one.
+struct HistoryBreak {
+  bool cluster_changed = false;  // else: the revision went back
+  std::string older, newer;      // names
+  uint64_t older_cluster = 0, newer_cluster = 0;
+  int64_t older_revision = 0, newer_revision = 0;
+};
+
+// Pure. Looks at rolling snapshots with manifests only, of the same host part, in order of their
+// time; a break whose `newer` is not later than `accepted` (a snapshot name's time) is passed over.
+std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>& snapshots,
+                                               std::optional<UnixSeconds> accepted);
+
+// What the operator accepted, kept in the directory as ".etcd-snapshot.history" (JSON).
+Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory& directory);
+Result<void> accept_history(const SnapshotDirectory& directory, UnixSeconds newest);
+
+// One sentence for log and table.
+std::string describe(const HistoryBreak& found);
+
+}  // namespace etcd_snapshot

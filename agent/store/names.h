@@ -1,0 +1,51 @@
+// The one grammar of snapshot names: builds and parses them. Whatever does not parse is somebody
+// else's file and is never touched.
+//
+//   file      = name [ ".zip" | ".zst" ]
+//   name      = rolling | one-time
+//   rolling   = time [ "_" host ] "_etcd"
+//   one-time  = "rke_etcd_snapshot_" time           (`save` without a name)
+//   time      = RFC 3339, UTC "Z" or a numeric offset; or the same with every ":" as "-"
+//               (safe_timestamp)
+//   host      = a host name: letters, digits, "-", "."; no "_"
+//
+// RKE reads the time as what stands before the first "_", so its pruning understands ours. It writes
+// local offsets and may write no extension; both parse here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/settings.h"
+
+namespace etcd_snapshot {
+
+enum class SnapshotKind { kRolling, kOneTime };
+
+struct SnapshotName {
+  std::string base;  // without extension; what the log calls the name
+  SnapshotKind kind = SnapshotKind::kRolling;
+  UnixSeconds time;  // UTC; fractions of a second are cut off
+  std::string host;  // empty where the name has none
+  Compression compression = Compression::kZip;  // from the extension
+};
+
+// nullopt: not ours.
+std::optional<SnapshotName> parse_snapshot_name(std::string_view file_name);
+
+// The name (without extension) of a rolling snapshot; host may be empty.
+std::string rolling_name(UnixSeconds time, std::string_view host, bool safe_timestamp);
+// The name of a one-time snapshot.
+std::string one_time_name(UnixSeconds time, bool safe_timestamp);
+
+// "2018-05-04T18:40:16Z"
+std::string format_utc(UnixSeconds time);
+
+// Whether an operator may call a one-time snapshot so (`save --name`): 1 to 200 bytes, printable
+// UTF-8 without "/", no leading "." or "-", no archive extension, not a rolling name. kUsage otherwise.
+Result<void> check_one_time_name(std::string_view name);
+
+}  // namespace etcd_snapshot

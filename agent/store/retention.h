@@ -1,0 +1,71 @@
+// Which snapshots to keep: a pure function of entries, policy and time. Deletes nothing itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/settings.h"
+
+namespace etcd_snapshot {
+
+// What the policy looks at, of one file.
+struct RetentionEntry {
+  std::string file_name;
+  bool parses = false;      // by the grammar of store/names.h
+  bool one_time = false;
+  UnixSeconds time;         // from the name; meaningless where it does not parse
+  std::string host;         // from the name
+  bool proven = false;      // carries a manifest, or was proven just now
+  bool in_bucket = true;    // false only where S3 is configured and the bucket lacks it
+};
+
+struct RetentionPolicy {
+  RetentionUnit unit = RetentionUnit::kHours;
+  Nanoseconds retention{};  // kHours
+  int64_t count = 0;        // kSnapshots
+  int keep_last = 1;        // newest proven rolling snapshots that always stay; at least 1
+};
+
+// What is known of this cycle.
+struct RetentionState {
+  UnixSeconds now;
+  bool proven_this_cycle = false;  // the newest snapshot was taken and proven just now
+  bool cluster_healthy = true;
+  bool frozen = false;             // the history guard (store/history.h)
+  bool space_short = false;        // entries the bucket lacks may go too
+  bool making_room = false;        // before the stream: proven_this_cycle is not asked for
+};
+
+enum class RetentionReason {
+  kForeign,        // keep: not a name of ours
+  kOneTime,        // keep: taken by hand
+  kNewestProven,   // keep: one of the keep_last newest proven ones
+  kNothingNewer,   // keep: no proven snapshot is newer
+  kNotProven,      // keep: the newest snapshot was not proven in this cycle
+  kUnhealthy,      // keep: the cluster is unhealthy
+  kFrozen,         // keep: the history guard
+  kFuture,         // keep: dated in the future
+  kNotInBucket,    // keep: the bucket lacks it and there is room
+  kYoung,          // keep: younger than the retention
+  kCounted,        // keep: among the newest `count`
+  kExpired,        // delete: older than the retention
+  kBeyondCount,    // delete: beyond the newest `count`
+};
+
+struct RetentionDecision {
+  size_t index = 0;  // into the entries
+  bool keep = true;
+  RetentionReason reason = RetentionReason::kForeign;
+};
+
+// One decision per entry, in the order of the entries. See DESIGN: the first rule that applies wins.
+std::vector<RetentionDecision> decide_retention(const std::vector<RetentionEntry>& entries,
+                                                const RetentionPolicy& policy,
+                                                const RetentionState& state);
+
+// The reason as an operator reads it in `prune --dry-run`.
+std::string_view describe(RetentionReason reason);
+
+}  // namespace etcd_snapshot
