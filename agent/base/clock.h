@@ -14,7 +14,7 @@ class Clock {
   virtual ~Clock() = default;
   // Wall clock, truncated to seconds. May go back or ahead between two calls.
   virtual UnixSeconds now() const = 0;
-  // Time since some fixed point; never goes back (CLOCK_BOOTTIME would count suspend; this does not).
+  // Time since boot, sleep of the machine included (CLOCK_BOOTTIME); never goes back.
   virtual Nanoseconds monotonic() const = 0;
   // Waits; returns false if it ended early because the process was asked to stop.
   virtual bool sleep_for(Nanoseconds duration) = 0;

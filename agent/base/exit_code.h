@@ -17,15 +17,23 @@ inline constexpr int kExitConfig = 78;
 
 constexpr int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kUsage: return kExitUsage;
-    case ErrorKind::kUnverified: return kExitUnverified;
-    case ErrorKind::kUnavailable: return kExitUnavailable;
-    case ErrorKind::kStorage: return kExitStorage;
-    case ErrorKind::kBusy: return kExitBusy;
-    case ErrorKind::kRemote: return kExitRemote;
-    case ErrorKind::kConfig: return kExitConfig;
+    case ErrorKind::kUsage:
+      return kExitUsage;
+    case ErrorKind::kUnverified:
+      return kExitUnverified;
+    case ErrorKind::kUnavailable:
+      return kExitUnavailable;
+    case ErrorKind::kStorage:
+      return kExitStorage;
+    case ErrorKind::kBusy:
+      return kExitBusy;
+    case ErrorKind::kRemote:
+      return kExitRemote;
+    case ErrorKind::kConfig:
+      return kExitConfig;
     case ErrorKind::kCancelled:
-    case ErrorKind::kInternal: break;
+    case ErrorKind::kInternal:
+      break;
   }
   return kExitInternal;
 }

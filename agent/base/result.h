@@ -90,16 +90,16 @@ class [[nodiscard]] Result<void> {
 };
 
 // Evaluates a Result expression and returns its error from the enclosing function, if it has one.
-#define ES_TRY(expression)                                              \
-  do {                                                                  \
-    if (auto es_result = (expression); !es_result) {                    \
-      return ::etcd_snapshot::Error(es_result.take_error());            \
-    }                                                                   \
+#define ES_TRY(expression)                                   \
+  do {                                                       \
+    if (auto es_result = (expression); !es_result) {         \
+      return ::etcd_snapshot::Error(es_result.take_error()); \
+    }                                                        \
   } while (0)
 
 // Declares `variable` as the value of a Result expression, or returns its error.
-#define ES_ASSIGN(variable, expression)                                         \
-  auto variable##_result = (expression);                                        \
+#define ES_ASSIGN(variable, expression)                                                  \
+  auto variable##_result = (expression);                                                 \
   if (!variable##_result) return ::etcd_snapshot::Error(variable##_result.take_error()); \
   auto variable = std::move(variable##_result.value())
 

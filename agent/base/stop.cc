@@ -47,9 +47,13 @@ Result<void> install_stop_handlers() {
   return {};
 }
 
-bool stop_requested() noexcept { return g_signal.load() != 0; }
+bool stop_requested() noexcept {
+  return g_signal.load() != 0;
+}
 
-int stop_signal() noexcept { return g_signal.load(); }
+int stop_signal() noexcept {
+  return g_signal.load();
+}
 
 Error cancelled_error() {
   Error error;
@@ -65,8 +69,9 @@ UnixSeconds RealClock::now() const {
 }
 
 Nanoseconds RealClock::monotonic() const {
-  return std::chrono::duration_cast<Nanoseconds>(
-      std::chrono::steady_clock::now().time_since_epoch());
+  timespec now = {};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + Nanoseconds(now.tv_nsec);
 }
 
 bool RealClock::sleep_for(Nanoseconds duration) {

@@ -1,0 +1,71 @@
+// HTTP as a seam: one request at a time, the response body streamed into a sink. The only folder
+// that knows curl.h. Knows nothing of gRPC or S3; does not retry and does not log.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace etcd_snapshot {
+
+// Files in PEM form; empty = not set (no ca_file: the system's roots).
+struct TlsFiles {
+  std::string ca_file, cert_file, key_file;
+};
+
+enum class HttpVersion {
+  kHttp1,
+  // HTTP/2: by ALPN over TLS, by prior knowledge (RFC 9113, 3.3) without.
+  kHttp2,
+};
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::vector<std::string> headers;  // "name: value"
+  std::string body;
+  HttpVersion version = HttpVersion::kHttp1;
+  TlsFiles tls;
+  std::string proxy;                               // empty: none, whatever the environment says
+  int connect_timeout_s = 10;                      // TCP and TLS handshake
+  int stall_timeout_s = 60;                        // no byte for so long is an error
+  int total_timeout_s = 0;                         // 0 = none
+  std::optional<Nanoseconds> deadline;             // Clock::monotonic() of the whole cycle's end
+  ErrorKind error_kind = ErrorKind::kUnavailable;  // of network errors
+};
+
+struct HttpResponse {
+  long status = 0;
+  // Names in lower case. Trailers are what came after the body (RFC 9113, 8.1); a response without
+  // a body has them among the headers.
+  std::map<std::string, std::string, std::less<>> headers, trailers;
+
+  // The trailer of that name, else the header, else empty.
+  std::string trailer(std::string_view name) const;
+};
+
+class HttpClient {
+ public:
+  virtual ~HttpClient() = default;
+
+  // Performs the request; `body` gets the response body piece by piece, whatever the status is.
+  // Errors: the sink's own; kCancelled on a stop request; kConfig where libcurl cannot use a
+  // certificate file; else request.error_kind, retryable, with curl's code and text.
+  // The response headers are complete in `response` before the first byte of the body arrives.
+  virtual Result<void> perform(const HttpRequest& request, HttpResponse& response,
+                               ByteSink& body) = 0;
+};
+
+// libcurl; keeps connections open between requests. One per thread.
+Result<std::unique_ptr<HttpClient>> make_curl_client(const std::string& user_agent);
+
+// libcurl's own version line, for `--version`.
+std::string curl_version_text();
+
+}  // namespace etcd_snapshot

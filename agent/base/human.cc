@@ -1,0 +1,34 @@
+#include "base/human.h"
+
+#include <fmt/format.h>
+
+namespace etcd_snapshot {
+
+std::string human_bytes(int64_t bytes) {
+  static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024;
+  size_t unit = 0;
+  // 1023.95 would print as 1024.0 of the smaller unit.
+  while (value >= 1023.95 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string human_age(std::chrono::seconds age) {
+  if (age < age.zero()) return "in " + human_age(-age);
+  const auto seconds = age.count();
+  if (seconds < 60) return fmt::format("{}s", seconds);
+  if (seconds < 3600) return fmt::format("{}m", seconds / 60);
+  const auto hours = seconds / 3600;
+  if (hours < 48) {
+    const auto minutes = seconds % 3600 / 60;
+    return minutes == 0 ? fmt::format("{}h", hours) : fmt::format("{}h {}m", hours, minutes);
+  }
+  const auto rest = hours % 24;
+  return rest == 0 ? fmt::format("{}d", hours / 24) : fmt::format("{}d {}h", hours / 24, rest);
+}
+
+}  // namespace etcd_snapshot
