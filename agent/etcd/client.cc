@@ -1,0 +1,168 @@
+#include "etcd/client.h"
+
+#include "etcd/grpc.h"
+#include "etcd/protobuf.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// etcd gives up on a proposal after 5 s plus two election timeouts (server config ReqTimeout); its
+// own answer says more than a timeout of ours.
+constexpr int kUnaryTimeoutS = 15;
+
+constexpr char kAuthenticate[] = "/etcdserverpb.Auth/Authenticate";
+constexpr char kStatus[] = "/etcdserverpb.Maintenance/Status";
+constexpr char kRange[] = "/etcdserverpb.KV/Range";
+constexpr char kSnapshot[] = "/etcdserverpb.Maintenance/Snapshot";
+
+Error malformed(const std::string& url, const char* what) {
+  Error error;
+  error.kind = ErrorKind::kUnavailable;
+  error.message = url + ": its " + what + " cannot be read";
+  error.hint = "check that the address is etcd's client port";
+  return error;
+}
+
+void read_header(std::string_view bytes, MemberStatus& status, bool& failed) {
+  ProtoReader reader(bytes);
+  while (const auto field = reader.next()) {
+    if (field->type != WireType::kVarint) continue;
+    if (field->number == 1) status.cluster_id = field->varint;
+    if (field->number == 2) status.member_id = field->varint;
+    if (field->number == 3) status.revision = static_cast<int64_t>(field->varint);
+  }
+  failed = reader.failed();
+}
+
+}  // namespace
+
+HttpRequest Member::request(const char* method, std::string message) const {
+  HttpRequest request;
+  request.method = "POST";
+  request.url = endpoint_.url + method;
+  request.version = HttpVersion::kHttp2;
+  request.headers = {"content-type: application/grpc", "te: trailers"};
+  if (!token_.empty()) request.headers.push_back("token: " + token_);
+  request.body = grpc_frame(message);
+  request.tls = endpoint_.tls;
+  request.connect_timeout_s = timeouts_.connect_timeout_s;
+  request.stall_timeout_s = timeouts_.stall_timeout_s;
+  request.deadline = timeouts_.deadline;
+  return request;
+}
+
+Result<std::string> Member::unary(const char* method, std::string message) {
+  HttpRequest call = request(method, std::move(message));
+  call.total_timeout_s = timeouts_.connect_timeout_s + kUnaryTimeoutS;
+  HttpResponse response;
+  UnaryMessage answer(response);
+  if (auto done = http_.perform(call, response, answer); !done) return explain(done.take_error());
+  ES_TRY(check_grpc_response(response, endpoint_.url));
+  return answer.take(endpoint_.url);
+}
+
+// Adds what is known here and not in base/http: which files were used.
+Error Member::explain(Error error) const {
+  if (!error.hint.empty() || error.kind == ErrorKind::kCancelled) return error;
+  const bool tls = endpoint_.url.starts_with("https://");
+  if (!tls) {
+    error.hint = "if etcd asks for TLS on this port, write https:// and name the certificates";
+  } else if (endpoint_.tls.cert_file.empty()) {
+    error.hint = "etcd may ask for a client certificate: set [etcd] cert_file and key_file";
+  } else {
+    error.hint = "etcd may not accept the client certificate " + endpoint_.tls.cert_file;
+  }
+  return error;
+}
+
+Result<void> Member::authenticate() {
+  if (endpoint_.username.empty()) return {};
+  token_.clear();
+  std::string message;
+  put_bytes_field(message, 1, endpoint_.username);
+  put_bytes_field(message, 2, endpoint_.password);
+  auto answer = unary(kAuthenticate, std::move(message));
+  if (!answer) {
+    // A cluster whose RBAC is off says so; it then serves without a token, as etcdctl relies on
+    // too.
+    if (answer.error().code == kGrpcFailedPrecondition &&
+        answer.error().message.find("authentication is not enabled") != std::string::npos) {
+      return {};
+    }
+    return answer.take_error().within("user '" + endpoint_.username + "'");
+  }
+  ProtoReader reader(*answer);
+  while (const auto field = reader.next()) {
+    if (field->number == 2 && field->type == WireType::kBytes) token_ = field->bytes;
+  }
+  // The token becomes a header line: one with a line break in it would add lines of its own.
+  if (reader.failed() || token_.empty() || token_.find_first_of("\r\n") != token_.npos) {
+    token_.clear();
+    return malformed(endpoint_.url, "answer to Authenticate");
+  }
+  return {};
+}
+
+Result<MemberStatus> Member::status() {
+  ES_ASSIGN(answer, unary(kStatus, ""));
+  MemberStatus status;
+  bool failed = false;
+  ProtoReader reader(answer);
+  while (const auto field = reader.next()) {
+    const bool varint = field->type == WireType::kVarint;
+    const bool bytes = field->type == WireType::kBytes;
+    if (field->number == 1 && bytes) read_header(field->bytes, status, failed);
+    if (field->number == 2 && bytes) status.version = field->bytes;
+    if (field->number == 3 && varint) status.database_bytes = static_cast<int64_t>(field->varint);
+    if (field->number == 4 && varint) status.leader = field->varint;
+    if (field->number == 8 && bytes) status.errors.emplace_back(field->bytes);
+    if (field->number == 10 && varint) status.is_learner = field->varint != 0;
+  }
+  if (failed || reader.failed() || status.member_id == 0 || status.database_bytes < 0) {
+    return malformed(endpoint_.url, "answer to Status");
+  }
+  return status;
+}
+
+ClusterHealth Member::health(const MemberStatus& status) {
+  ClusterHealth health;
+  const auto add = [&health](const std::string& reason) {
+    health.healthy = false;
+    if (!health.reason.empty()) health.reason += "; ";
+    health.reason += reason;
+  };
+  for (const std::string& error : status.errors) add(error);
+  if (status.leader == 0 && status.errors.empty()) add("the member knows no leader");
+  std::string message;
+  put_bytes_field(message, 1, "health");  // RangeRequest.key; serializable = false is the default
+  const auto answer = unary(kRange, std::move(message));
+  if (!answer && answer.error().code != kGrpcPermissionDenied) {
+    add("no linearizable read: " + answer.error().message);
+  }
+  return health;
+}
+
+Result<void> Member::snapshot(SnapshotReceiver& receiver) {
+  HttpResponse response;
+  // Only the body of a good answer is a stream; an error page is not parsed as one.
+  class Guard final : public ByteSink {
+   public:
+    Guard(const HttpResponse& answer, SnapshotStream& into) : answer_(answer), into_(into) {}
+    Result<void> write(Bytes bytes) override {
+      return answer_.status == 200 ? into_.write(bytes) : Result<void>();
+    }
+
+   private:
+    const HttpResponse& answer_;
+    SnapshotStream& into_;
+  };
+  SnapshotStream stream(receiver);
+  Guard guard(response, stream);
+  if (auto done = http_.perform(request(kSnapshot, ""), response, guard); !done) {
+    return explain(done.take_error());
+  }
+  ES_TRY(check_grpc_response(response, endpoint_.url));
+  return stream.finish();
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,79 @@
+// The etcd member as the agent sees it: who it is, whether its cluster is well, and its snapshot.
+// One Member is one endpoint; choosing among endpoints and retrying is the caller's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/http.h"
+#include "etcd/snapshot_stream.h"
+
+namespace etcd_snapshot {
+
+// Where and as whom to reach a member.
+struct Endpoint {
+  std::string url;  // http://host:port or https://host:port
+  TlsFiles tls;
+  std::string username,
+      password;  // empty: etcd's RBAC is off, or the client certificate is the user
+};
+
+struct EtcdTimeouts {
+  int connect_timeout_s = 10;
+  int stall_timeout_s = 60;
+  std::optional<Nanoseconds> deadline;  // of the cycle
+};
+
+// Maintenance/Status (etcd api/etcdserverpb/rpc.proto, StatusResponse and ResponseHeader).
+struct MemberStatus {
+  uint64_t cluster_id = 0;
+  uint64_t member_id = 0;
+  int64_t revision = 0;
+  std::string version;         // "3.4.23"
+  int64_t database_bytes = 0;  // allocated, as the stream will send it
+  uint64_t leader = 0;         // 0: the member knows none
+  bool is_learner = false;
+  std::vector<std::string> errors;  // alarms and "no leader", as etcd words them (3.4 and later)
+};
+
+// Whether the cluster can serve a linearizable read and no alarm is raised.
+struct ClusterHealth {
+  bool healthy = true;
+  std::string reason;  // why not
+};
+
+class Member {
+ public:
+  Member(HttpClient& http, Endpoint endpoint, EtcdTimeouts timeouts)
+      : http_(http), endpoint_(std::move(endpoint)), timeouts_(timeouts) {}
+
+  const std::string& url() const { return endpoint_.url; }
+
+  // Gets a token where a user name is set; no user name, or a cluster without RBAC: nothing to do.
+  // Errors (all calls): kUnavailable with the endpoint in the message, retryable where time may
+  // mend it; kConfig for a certificate file that cannot be used; kCancelled.
+  Result<void> authenticate();
+
+  Result<MemberStatus> status();
+
+  // A linearizable read, and the alarms of `status`. Never an error: not to be able to tell is not
+  // healthy either. As `etcdctl endpoint health`, a refusal for lack of permission is an answer.
+  ClusterHealth health(const MemberStatus& status);
+
+  // Streams the snapshot. Good only if it returns ok AND the receiver proves the bytes.
+  Result<void> snapshot(SnapshotReceiver& receiver);
+
+ private:
+  HttpRequest request(const char* method, std::string message) const;
+  Result<std::string> unary(const char* method, std::string message);
+  Error explain(Error error) const;
+
+  HttpClient& http_;
+  Endpoint endpoint_;
+  EtcdTimeouts timeouts_;
+  std::string token_;
+};
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,23 @@
+// Where the usual installations keep etcd's client address and certificates: looked up when
+// etcd-snapshot.conf names no endpoint. Reads the file system only; whether etcd answers there is
+// found out by asking, in the order given here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/http.h"
+
+namespace etcd_snapshot {
+
+struct FoundEtcd {
+  std::string source;  // "kubeadm", "RKE", "RKE2", "K3s", "/etc/default/etcd", ...
+  std::string url;
+  TlsFiles tls;
+};
+
+// Every place that is there, most specific first; last, always, http://127.0.0.1:2379. `root` is
+// put in front of the paths that are looked at (and of those returned), for tests.
+std::vector<FoundEtcd> discover_etcd(const std::string& root = "");
+
+}  // namespace etcd_snapshot
