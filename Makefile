@@ -46,29 +46,47 @@ endif
 
 # --- sources: the way of the data is the way through the folders -------------------------------
 base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc \
-	agent/base/x509.cc
-config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc
-etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/client.cc agent/etcd/discovery.cc
+	agent/base/x509.cc agent/base/human.cc
+config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
+	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc
+etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/snapshot_stream.cc \
+	agent/etcd/client.cc agent/etcd/discovery.cc agent/etcd/connect.cc
 archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \
-	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc
-store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/directory.cc \
-	agent/store/history.cc agent/store/lock.cc agent/store/pki_bundle.cc
-systemd_SRC := agent/systemd/logrus.cc agent/systemd/journal.cc agent/systemd/notify.cc \
+	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc \
+	agent/archive/manifest_reader.cc
+store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
+	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
+	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc
+systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/schedule.cc
-MODULES := systemd store archive etcd config base
+app_SRC := agent/snapshot.cc agent/prune.cc agent/report.cc agent/cycle.cc \
+	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
+	agent/commands/delete.cc agent/commands/check.cc agent/commands/table.cc \
+	agent/commands/progress.cc agent/commands/print_error.cc
+MODULES := app systemd store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc
-config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc
+config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
+	tests/unit/config/load_test.cc
 etcd_TEST := tests/unit/etcd/grpc_test.cc
-archive_TEST := tests/unit/archive/proof_test.cc
-store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc
-systemd_TEST := tests/unit/systemd/logrus_test.cc
+archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_test.cc \
+	tests/unit/archive/zip_writer_test.cc tests/unit/archive/zstd_writer_test.cc \
+	tests/unit/archive/writer_test.cc tests/unit/archive/reader_test.cc \
+	tests/unit/archive/hostile_test.cc
+store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc \
+	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
+	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc
+systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
+	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 
 LIBS_generator := $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
 LIBS := $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
 LIBS_test := $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
+.DEFAULT_GOAL := all
+.PHONY: all check bench demo lint install uninstall deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -86,9 +104,10 @@ store_TEST_LIBS := store archive base
 systemd_TEST_LIBS := systemd config base
 $(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
 
-%.a:
+# A source that is added or dropped changes the archive, too.
+%.a: Makefile
 	$(say) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 build/release/%.o: %.cc
 	$(say) CXX $<
@@ -98,7 +117,20 @@ build/asan/%.o: %.cc
 	$(say) CXX-ASAN $<
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
 
+# --- the programs ------------------------------------------------------------------------------
+all: build/etcd-snapshot build/etcd-snapshot-generator
+
+build/etcd-snapshot: build/release/agent/main.o $(patsubst %,build/release/%.a,$(MODULES))
+	$(say) LINK $@
+	$(Q)$(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS)
+
+# Read by systemd at every boot and reload: neither libcurl nor OpenSSL.
+build/etcd-snapshot-generator: build/release/agent/generator.o build/release/systemd.a \
+	build/release/config.a build/release/base.a
+	$(say) LINK $@
+	$(Q)$(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS_generator)
+
 clean:
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build/release build/asan build/fuzz -name '*.d' -type f 2>/dev/null)

@@ -1,0 +1,230 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/exit_code.h"
+#include "base/go_duration.h"
+#include "base/human.h"
+#include "base/x509.h"
+#include "commands/commands.h"
+#include "etcd/connect.h"
+#include "store/directory.h"
+#include "store/history.h"
+#include "store/pki_bundle.h"
+#include "store/space.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// A certificate that ends sooner than this deserves a look.
+constexpr auto kSoon = std::chrono::days(30);
+
+// What was found, line by line; remembers the first failure for the exit code.
+class Findings {
+ public:
+  void ok(const std::string& text) { line("ok", text); }
+  void note(const std::string& text) { line("note", text); }
+  void warn(const std::string& text, const std::string& hint = "") {
+    ++warnings_;
+    line("WARN", text);
+    if (!hint.empty()) line("", "-> " + hint);
+  }
+  void fail(const Error& error) {
+    line("FAIL", error.message);
+    if (!error.hint.empty()) line("", "-> " + error.hint);
+    if (code_ == kExitOk) code_ = exit_code(error.kind);
+    ++failures_;
+  }
+  int finish() const {
+    fmt::print("\n{} failed, {} warned\n", failures_, warnings_);
+    return code_;
+  }
+
+ private:
+  static void line(const char* mark, const std::string& text) {
+    fmt::print("  {:<5} {}\n", mark, text);
+  }
+  int code_ = kExitOk, failures_ = 0, warnings_ = 0;
+};
+
+std::string yes_no(bool value) {
+  return value ? "yes" : "no";
+}
+
+void check_policy(const Context& context, const ConfigPaths& paths, Findings& findings) {
+  fmt::print("Configuration\n");
+  const Policy& policy = context.settings.policy;
+  const bool host_there = access(paths.host_file.c_str(), F_OK) == 0;
+  findings.ok(paths.host_file + (host_there ? "" : " is not there: every setting has its default"));
+  if (!context.settings.policy_present) {
+    findings.fail({ErrorKind::kConfig, paths.cluster_file + " is not there: nothing is scheduled",
+                   "an example is in /usr/share/doc/etcd-snapshot/examples", false, 0});
+    return;
+  }
+  findings.ok(paths.cluster_file);
+  if (!policy.recurring) {
+    findings.warn("recurring snapshots are turned off: " + policy.off_reason);
+  } else {
+    const bool counted =
+        context.settings.host.snapshots.retention_unit == RetentionUnit::kSnapshots;
+    findings.ok(fmt::format("a snapshot every {}, kept {}", format_go_duration(policy.interval),
+                            counted ? fmt::format("the newest {}", policy.retention_number)
+                                    : "for " + format_go_duration(policy.retention)));
+  }
+  for (const ConfigWarning& warning : context.settings.warnings) findings.warn(warning.message);
+}
+
+void check_directory(const Context& context, Findings& findings) {
+  const std::string& path = context.settings.host.snapshots.directory;
+  fmt::print("Snapshots\n");
+  const auto directory = SnapshotDirectory::open(path, false);
+  if (!directory) {
+    findings.fail(directory.error());
+    return;
+  }
+  if (faccessat(directory->fd(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    findings.fail(system_error(ErrorKind::kStorage, "cannot write to", path));
+  }
+  if (const auto bits = directory->permissive_bits(); bits && *bits != 0) {
+    findings.warn(path + " can be opened by other users", "chmod 0700 " + path);
+  }
+  const auto snapshots = directory->list();
+  if (!snapshots) {
+    findings.fail(snapshots.error());
+    return;
+  }
+  const StoredSnapshot* newest = nullptr;
+  int count = 0;
+  const UnixSeconds now = context.clock.now();
+  for (const StoredSnapshot& snapshot : *snapshots) {
+    if (!snapshot.name) continue;
+    ++count;
+    if (snapshot.name->time > now) {
+      findings.warn(snapshot.file_name + " is dated in the future",
+                    "check the clock (timedatectl); it stays until its time has come and gone");
+    }
+    if (newest == nullptr && snapshot.manifest) newest = &snapshot;
+  }
+  if (newest != nullptr) {
+    findings.ok(fmt::format("{} in {}, the newest proven one is {} old: {}", count, path,
+                            human_age(now - newest->name->time), newest->file_name));
+  } else {
+    findings.note(fmt::format("{} in {}, none of them proven by this agent", count, path));
+  }
+  const auto accepted = read_accepted_history(*directory);
+  if (!accepted) {
+    findings.fail(accepted.error());
+  } else if (const auto broken = find_history_break(*snapshots, *accepted, now)) {
+    findings.warn("nothing is pruned: " + describe(*broken),
+                  "if that is as it should be: etcd-snapshot prune --accept-history");
+  }
+}
+
+void check_space(const Context& context, const MemberStatus& status, Findings& findings) {
+  const auto directory = SnapshotDirectory::open(context.settings.host.snapshots.directory, false);
+  if (!directory) return;  // told already
+  const auto snapshots = directory->list();
+  const auto space = directory->free_space();
+  if (!snapshots || !space) return;
+  const int64_t needed = estimate_archive_bytes(
+      status.database_bytes, context.settings.host.snapshots.compression, *snapshots);
+  const std::string text = fmt::format("{} free, the next snapshot needs about {}",
+                                       human_bytes(space->free_bytes), human_bytes(needed));
+  if (missing_bytes(*space, needed) > 0) {
+    findings.warn(text, "free space there, or move [snapshots] directory");
+  } else {
+    findings.ok(text);
+  }
+}
+
+void check_validity(const std::string& path, UnixSeconds now, Findings& findings) {
+  const auto certificates = read_certificates(path);
+  if (!certificates) return;  // told by check_certificates
+  const CertificateInfo& first = certificates->front();
+  const std::string problem = validity_problem(first, path, now);
+  if (!problem.empty()) {
+    findings.warn(problem, "renew it, or set the clock");
+  } else if (first.not_after - now < kSoon) {
+    findings.warn(
+        fmt::format("{} is valid for {} more only", path, human_age(first.not_after - now)),
+        "renew it");
+  }
+}
+
+void check_etcd(const Context& context, Findings& findings) {
+  fmt::print("etcd\n");
+  const EtcdSettings& etcd = context.settings.host.etcd;
+  const auto candidates = endpoint_candidates(etcd);
+  if (!candidates) {
+    findings.fail(candidates.error());
+    return;
+  }
+  const UnixSeconds now = context.clock.now();
+  for (const Candidate& candidate : *candidates) {
+    const TlsFiles& tls = candidate.endpoint.tls;
+    findings.note(fmt::format("{} (from {}{})", candidate.endpoint.url, candidate.source,
+                              tls.cert_file.empty() ? "" : ", certificate " + tls.cert_file));
+    if (!tls.cert_file.empty()) check_validity(tls.cert_file, now, findings);
+    if (!tls.ca_file.empty()) check_validity(tls.ca_file, now, findings);
+  }
+  const auto connection = connect_member(context.http, *candidates,
+                                         {etcd.connect_timeout_s, etcd.stall_timeout_s, {}}, now);
+  if (!connection) {
+    findings.fail(connection.error());
+    return;
+  }
+  for (const std::string& reason : connection->passed_over) findings.note("no answer: " + reason);
+  const MemberStatus& status = connection->status;
+  findings.ok(
+      fmt::format("{} answers: etcd {}, cluster {:x}, member {:x}, revision {}, database {}",
+                  connection->member.url(), status.version, status.cluster_id, status.member_id,
+                  status.revision, human_bytes(status.database_bytes)));
+  if (status.is_learner) {
+    findings.warn("the member is a learner, which etcd lets nobody take a snapshot of",
+                  "promote it, or point [etcd] endpoints at a voting member");
+  }
+  if (connection->health.healthy) {
+    findings.ok("the cluster serves linearizable reads and has no alarm");
+  } else {
+    findings.warn("the cluster is unhealthy: " + connection->health.reason,
+                  "snapshots go on, but nothing is pruned until it is well");
+  }
+  check_space(context, status, findings);
+}
+
+void check_bundle(const Context& context, Findings& findings) {
+  const PkiSettings& pki = context.settings.host.pki;
+  const bool wanted = pki.bundle == BundleMode::kYes ||
+                      (pki.bundle == BundleMode::kAuto && context.settings.policy.older_form);
+  fmt::print("Certificates beside the snapshots\n");
+  findings.note("kept as " + std::string(kPkiBundleName) + ": " + yes_no(wanted));
+  if (!wanted) return;
+  const std::string source = pki.directory.empty() ? find_pki_directory() : pki.directory;
+  if (source.empty()) {
+    findings.warn("neither /etc/kubernetes/ssl nor /etc/kubernetes/pki is there",
+                  "set [pki] directory, or bundle = no");
+  } else if (access(source.c_str(), R_OK | X_OK) != 0) {
+    findings.fail(system_error(ErrorKind::kConfig, "cannot read", source));
+  } else {
+    findings.ok("taken from " + source);
+  }
+}
+
+}  // namespace
+
+int command_check(Context& context, const ConfigPaths& paths) {
+  Findings findings;
+  check_policy(context, paths, findings);
+  check_directory(context, findings);
+  check_etcd(context, findings);
+  check_bundle(context, findings);
+  if (context.settings.policy.s3) {
+    fmt::print("S3\n");
+    findings.warn("bucket '" + context.settings.policy.s3->bucket_name +
+                      "' is configured, but this version does not upload",
+                  "copy " + context.settings.host.snapshots.directory + " there by other means");
+  }
+  return findings.finish();
+}
+
+}  // namespace etcd_snapshot

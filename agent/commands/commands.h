@@ -1,0 +1,33 @@
+// The commands of the command line, one file each. Every function returns the exit code of the
+// program (base/exit_code.h). `run` and `save` report through the log; the others print their
+// answer to standard output and errors, with what to do, to standard error.
+#pragma once
+
+#include <string>
+
+#include "config/load.h"
+#include "context.h"
+
+namespace etcd_snapshot {
+
+// One cycle, unless cluster.yml turns recurring snapshots off.
+int command_run(Context& context);
+
+// A one-time snapshot; `name` empty: rke_etcd_snapshot_<time>.
+int command_save(Context& context, const std::string& name);
+
+int command_list(Context& context, bool json);
+
+int command_prune(Context& context, bool dry_run, bool accept);
+
+// `name` exactly as `list` prints it, with or without its extension. `force`: also the newest
+// proven one.
+int command_delete(Context& context, const std::string& name, bool force);
+
+// The doctor. Changes nothing.
+int command_check(Context& context, const ConfigPaths& paths);
+
+// "etcd-snapshot: <message>" and the hint on a line of its own, on standard error; the exit code.
+int print_error(const Error& error);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,26 @@
+#include "base/exit_code.h"
+#include "commands/commands.h"
+#include "cycle.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+
+int command_run(Context& context) {
+  for (const ConfigWarning& warning : context.settings.warnings) {
+    context.log.write({.level = LogLevel::kWarning,
+                       .message = "Configuration warning",
+                       .fields = {{"warning", warning.message}},
+                       .message_id = kConfigWarning});
+  }
+  const Policy& policy = context.settings.policy;
+  if (!policy.recurring) {
+    context.log.write({.message = "Recurring backups are turned off",
+                       .fields = {{"reason", policy.off_reason}},
+                       .message_id = kRecurringOff});
+    return kExitOk;
+  }
+  if (policy.timeout) context.deadline = context.clock.monotonic() + *policy.timeout;
+  return run_cycle(context);
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,35 @@
+// What one activation works with: the checked settings and the seams. Made once in main.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/http.h"
+#include "config/settings.h"
+#include "systemd/log.h"
+
+namespace etcd_snapshot {
+
+// Where somebody who waits sees how far the work is: a terminal, `systemctl status`, or nowhere.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  // A new phase, in words: "asking etcd", "pruning".
+  virtual void phase(std::string_view text) = 0;
+  // Bytes done of the phase; total 0 = not known. Called often: implementations thin it out.
+  virtual void advance(int64_t done_bytes, int64_t total_bytes) = 0;
+};
+
+struct Context {
+  const Settings& settings;
+  Clock& clock;
+  Log& log;
+  HttpClient& http;
+  Progress& progress;
+  std::string host;                     // this host's name, for names and manifests
+  std::optional<Nanoseconds> deadline;  // Clock::monotonic() at which the cycle's time is over
+};
+
+}  // namespace etcd_snapshot

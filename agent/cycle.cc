@@ -1,0 +1,242 @@
+#include "cycle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/exit_code.h"
+#include "base/go_duration.h"
+#include "base/human.h"
+#include "base/stop.h"
+#include "prune.h"
+#include "report.h"
+#include "snapshot.h"
+#include "store/lock.h"
+#include "store/pki_bundle.h"
+#include "store/run_state.h"
+#include "store/space.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// A clock that was set ahead makes everything look old; pruning waits for the retention, at most so
+// long, to give somebody the time to read the warning.
+constexpr int64_t kMaxClockHoldS = 24 * 3600;
+
+class Cycle {
+ public:
+  explicit Cycle(Context& context) : context_(context), policy_(context.settings.policy) {}
+
+  int run() {
+    const std::string runtime_dir = runtime_directory();
+    auto lock = take_run_lock(runtime_dir);
+    if (!lock) return fail(lock.error());
+    state_ = read_run_state(runtime_dir);
+    announce();
+    watch_clock();
+    snapshot_and_prune();
+    state_.finished = format_utc(context_.clock.now());
+    state_.exit_code = exit_code_;
+    if (auto written = write_run_state(runtime_dir, state_); !written) {
+      // Costs no more than a line too many at the next run.
+      context_.log.write({.level = LogLevel::kWarning,
+                          .message = "Couldn't save state",
+                          .fields = {{"error", written.error().message}}});
+    }
+    return exit_code_;
+  }
+
+ private:
+  // The container said this when it started; a timer's activations say it when there is news in it.
+  void announce() {
+    const std::string creation = format_go_duration(policy_.interval);
+    const bool counted =
+        context_.settings.host.snapshots.retention_unit == RetentionUnit::kSnapshots;
+    const std::string retention =
+        counted ? std::to_string(policy_.retention_number) : format_go_duration(policy_.retention);
+    if (creation == state_.creation && retention == state_.retention) return;
+    state_.creation = creation;
+    state_.retention = retention;
+    context_.log.write({.message = "Initializing Rolling Backups",
+                        .fields = {{"creation", creation}, {"retention", retention}},
+                        .message_id = kInitializing});
+  }
+
+  void watch_clock() {
+    const auto since_boot_s =
+        std::chrono::duration_cast<std::chrono::seconds>(context_.clock.monotonic()).count();
+    const auto retention_s =
+        std::chrono::duration_cast<std::chrono::seconds>(policy_.retention).count();
+    const int64_t jump = note_clock(state_, context_.clock.now().time_since_epoch().count(),
+                                    since_boot_s, std::min(retention_s, kMaxClockHoldS));
+    clock_hold_ = since_boot_s < state_.prune_hold_until_s;
+    if (jump == 0 || !clock_hold_) return;
+    warn("Nothing is pruned for a while: the clock was set ahead",
+         {{"reason", "set ahead by " + format_go_duration(std::chrono::seconds(jump))},
+          {"wait",
+           format_go_duration(std::chrono::seconds(state_.prune_hold_until_s - since_boot_s))}},
+         kPruneSkipped);
+  }
+
+  void snapshot_and_prune() {
+    auto directory = SnapshotDirectory::open(context_.settings.host.snapshots.directory, true);
+    if (!directory) {
+      fail(directory.error());
+      return;
+    }
+    sweep(*directory);
+    auto outcome = take(*directory);
+    if (outcome) {
+      state_.snapshot = outcome->base;
+      report_created(context_.log, *outcome);
+      look_at_clock(*directory, *outcome);
+    } else {
+      fail(outcome.error());
+      if (outcome.error().kind == ErrorKind::kCancelled) return;
+    }
+    bundle(*directory);
+    if (outcome) prune(*directory, outcome->health);
+    if (policy_.s3 && outcome) {
+      remote_missing();
+    }
+  }
+
+  void sweep(SnapshotDirectory& directory) {
+    auto swept = directory.sweep();
+    if (!swept) {
+      warn("Couldn't remove leftovers", {{"error", swept.error().message}}, kSwept);
+      return;
+    }
+    for (const std::string& name : *swept) {
+      context_.log.write({.message = "Removed leftover of an interrupted run",
+                          .fields = {{"name", name}},
+                          .message_id = kSwept});
+    }
+  }
+
+  Result<SnapshotOutcome> take(SnapshotDirectory& directory) {
+    const SnapshotSettings& settings = context_.settings.host.snapshots;
+    const std::string host = settings.include_host ? context_.host : "";
+    ES_ASSIGN(name, find_free_name(context_.clock, directory, [&](UnixSeconds time) {
+                return rolling_name(time, host, policy_.safe_timestamp);
+              }));
+    SnapshotRequest request;
+    request.base = name.base;
+    request.time = name.time;
+    request.make_room = [&](const Connection& connection, int64_t needed) {
+      return make_room(directory, connection, needed);
+    };
+    return take_snapshot(context_, directory, request);
+  }
+
+  // Expired snapshots may go before the new one is there, but the newest proven one never does.
+  Result<void> make_room(SnapshotDirectory& directory, const Connection& connection,
+                         int64_t needed) {
+    warn("Not enough space, pruning expired backups first", {{"directory", directory.path()}, {"needed", human_bytes(needed)}},
+         kSpaceShort);
+    if (clock_hold_) return {};
+    ES_ASSIGN(plan, plan_prune(context_, directory,
+                               {.cluster_healthy = connection.health.healthy,
+                                .making_room = true,
+                                .space_short = true}));
+    return carry_out(context_, directory, plan, [&] {
+      const auto space = directory.free_space();
+      return space && missing_bytes(*space, needed) <= 0;
+    });
+  }
+
+  // A snapshot that is older by name than one that was there before: the clock went back.
+  void look_at_clock(const SnapshotDirectory& directory, const SnapshotOutcome& taken) {
+    const auto snapshots = directory.list();
+    if (!snapshots) return;
+    for (const StoredSnapshot& other : *snapshots) {
+      if (!other.name || other.name->base == taken.base) continue;
+      if (other.name->time <= context_.clock.now()) break;  // newest first: none is in the future
+      warn("Backup is dated in the future, check the clock", {{"name", other.name->base}});
+    }
+  }
+
+  void bundle(const SnapshotDirectory& directory) {
+    const PkiSettings& pki = context_.settings.host.pki;
+    const bool wanted =
+        pki.bundle == BundleMode::kYes || (pki.bundle == BundleMode::kAuto && policy_.older_form);
+    if (!wanted) return;
+    const std::string source = pki.directory.empty() ? find_pki_directory() : pki.directory;
+    // Older settings without a Kubernetes host's certificates: nothing to bundle, nothing to tell.
+    if (source.empty() && pki.bundle == BundleMode::kAuto) return;
+    auto outcome = update_pki_bundle(directory, source.empty() ? "/etc/kubernetes/ssl" : source);
+    if (!outcome) {
+      report_error(context_.log, "Couldn't bundle the certificates", outcome.error(),
+                   kBundleFailed);
+      settle(exit_code(outcome.error().kind));
+    } else if (outcome->written) {
+      context_.log.write(
+          {.message = "Created certificate bundle",
+           .fields = {{"name", kPkiBundleName}, {"files", std::to_string(outcome->files)}},
+           .message_id = kBundleUpdated});
+    }
+  }
+
+  void prune(SnapshotDirectory& directory, const ClusterHealth& health) {
+    if (!health.healthy) {
+      warn("Cluster is unhealthy, nothing is pruned", {{"error", health.reason}},
+           kUnhealthy);
+    }
+    if (clock_hold_) return;
+    context_.progress.phase("pruning");
+    auto plan = plan_prune(context_, directory,
+                           {.proven_this_cycle = true, .cluster_healthy = health.healthy});
+    if (!plan) {
+      fail(plan.error());
+      return;
+    }
+    if (plan->history_break) {
+      warn("Nothing is pruned: the history of the cluster changed",
+           {{"reason", describe(*plan->history_break)}}, kFrozen);
+    }
+    if (auto done = carry_out(context_, directory, *plan); !done) fail(done.error());
+  }
+
+  void remote_missing() {
+    Error error;
+    error.kind = ErrorKind::kRemote;
+    error.message = "s3backupconfig is set, but this version does not upload";
+    error.hint = "the snapshot is safe in " + context_.settings.host.snapshots.directory +
+                 "; copy it to the bucket by other means";
+    fail(error);
+  }
+
+  void warn(const std::string& message, std::map<std::string, std::string, std::less<>> fields,
+            std::string_view id = {}) {
+    context_.log.write({.level = LogLevel::kWarning,
+                        .message = message,
+                        .fields = std::move(fields),
+                        .message_id = id});
+  }
+
+  int fail(const Error& error) {
+    report_failure(context_.log, error);
+    settle(exit_code(error.kind));
+    return exit_code_;
+  }
+
+  // The first thing that went wrong decides the exit code.
+  void settle(int code) {
+    if (exit_code_ == kExitOk) exit_code_ = code;
+  }
+
+  Context& context_;
+  const Policy& policy_;
+  RunState state_;
+  bool clock_hold_ = false;
+  int exit_code_ = kExitOk;
+};
+
+}  // namespace
+
+int run_cycle(Context& context) {
+  return Cycle(context).run();
+}
+
+}  // namespace etcd_snapshot

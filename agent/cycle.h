@@ -1,0 +1,12 @@
+// One activation: what the timer starts. Readable from top to bottom in cycle.cc.
+#pragma once
+
+#include "context.h"
+
+namespace etcd_snapshot {
+
+// Takes the lock, takes and proves one snapshot, keeps the certificates beside it, prunes. Logs
+// what it does and what went wrong. Returns the exit code (base/exit_code.h).
+int run_cycle(Context& context);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,174 @@
+// etcd-snapshot-generator: systemd runs it at boot and at every daemon-reload, before any unit. It
+// reads the configuration and writes drop-ins; see systemd.generator(7) for what it may not do: use
+// the network, start processes, wait, or fail on a missing file. It only wires: what is read is in
+// config/, what is written in systemd/schedule.
+//
+// A configuration that cannot be read never turns backups off: without a drop-in the timer keeps
+// the schedule of its static unit, and the service fails loudly when it starts.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/exit_code.h"
+#include "base/fd.h"
+#include "base/files.h"
+#include "config/load.h"
+#include "systemd/schedule.h"
+
+namespace etcd_snapshot {
+namespace {
+
+constexpr char kName[] = "etcd-snapshot-generator";
+
+constexpr char kUsage[] =
+    "Usage: etcd-snapshot-generator NORMAL-DIR [EARLY-DIR LATE-DIR]\n"
+    "Writes systemd drop-ins for etcd-snapshot.timer and etcd-snapshot.service into NORMAL-DIR,\n"
+    "from /etc/etcd-snapshot/cluster.yml and /etc/etcd-snapshot/etcd-snapshot.conf.\n"
+    "Run by systemd; by hand for a look at what it would write.\n"
+    "\n"
+    "  --help     this text\n"
+    "  --version  the version\n"
+    "\n"
+    "Environment: ETCD_SNAPSHOT_ROOT is put in front of the two paths (for tests).\n"
+    "See etcd-snapshot-generator(8).\n";
+
+// Whether systemd's system manager runs this program: it says so in the first variable since
+// version 251; before that, the second one at least tells systemd from an operator.
+bool run_by_system_manager() {
+  const char* scope = getenv("SYSTEMD_SCOPE");
+  if (scope != nullptr) return std::string_view(scope) == "system";
+  const char* pid = getenv("SYSTEMD_EXEC_PID");
+  return pid != nullptr && pid == std::to_string(getpid());
+}
+
+// One line to the kernel's log, as the journal does not run yet; to standard error by hand.
+void report(int priority, const std::string& message) {
+  // The kernel takes about 1000 bytes a record; the rest would be lost with all of it.
+  constexpr size_t kMaxRecord = 900;
+  std::string line = fmt::format("<{}>{}[{}]: {}", priority, kName, getpid(), message);
+  if (line.size() > kMaxRecord) line = line.substr(0, kMaxRecord - 3) + "...";
+  line += '\n';
+  if (run_by_system_manager()) {
+    const UniqueFd kmsg(open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (kmsg && write_all(kmsg.get(), as_bytes(line), "/dev/kmsg")) return;
+  }
+  // Nothing is left to tell of a failure here.
+  if (!write_all(STDERR_FILENO, as_bytes(line), "standard error")) return;
+}
+
+// What one configuration file gives. An empty result is nothing to do.
+struct Plan {
+  std::vector<DropIn> drop_ins;
+  std::vector<Error> errors;
+};
+
+void plan_timer(const std::string& root, Plan& plan) {
+  auto text = read_config_file(root + kDefaultClusterFile);
+  if (!text) {
+    plan.errors.push_back(text.take_error());
+    return;
+  }
+  if (!*text) return;
+  // The agent logs the warnings at every run; here they would come at every reload.
+  std::vector<ConfigWarning> warnings;
+  auto policy = parse_cluster_yaml(kDefaultClusterFile, **text, warnings);
+  if (!policy) {
+    plan.errors.push_back(policy.take_error());
+    return;
+  }
+  // Also where recurring snapshots are turned off: `run` says so, and no more often than asked for.
+  plan.drop_ins.push_back(timer_drop_in(policy->interval, kDefaultClusterFile));
+}
+
+void plan_service(const std::string& root, Plan& plan) {
+  auto text = read_config_file(root + kDefaultHostFile);
+  if (!text) {
+    plan.errors.push_back(text.take_error());
+    return;
+  }
+  if (!*text) return;
+  auto host = parse_host_ini(kDefaultHostFile, **text);
+  if (!host) {
+    plan.errors.push_back(host.take_error());
+    return;
+  }
+  if (auto drop_in = service_drop_in(*host, kDefaultHostFile)) {
+    plan.drop_ins.push_back(std::move(*drop_in));
+  }
+}
+
+// Creates DIRECTORY/FILE below the output directory; never overwrites: systemd empties the
+// directory before it runs the generators, so what is there is somebody else's.
+Result<void> write_drop_in(int output_fd, const DropIn& drop_in) {
+  const std::string path = drop_in.directory + "/" + drop_in.file_name;
+  if (mkdirat(output_fd, drop_in.directory.c_str(), 0755) != 0 && errno != EEXIST) {
+    return system_error(ErrorKind::kStorage, "cannot create", drop_in.directory);
+  }
+  const UniqueFd directory(openat(output_fd, drop_in.directory.c_str(),
+                                  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) return system_error(ErrorKind::kStorage, "cannot open", drop_in.directory);
+  const UniqueFd file(openat(directory.get(), drop_in.file_name.c_str(),
+                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file) return system_error(ErrorKind::kStorage, "cannot create", path);
+  auto written = write_all(file.get(), as_bytes(drop_in.text), path);
+  // Half a drop-in could clear the schedule without setting one.
+  if (!written) unlinkat(directory.get(), drop_in.file_name.c_str(), 0);
+  return written;
+}
+
+Result<void> write_all_drop_ins(const char* output, const std::vector<DropIn>& drop_ins) {
+  if (drop_ins.empty()) return {};
+  const UniqueFd output_fd(open(output, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!output_fd) return system_error(ErrorKind::kStorage, "cannot open", output);
+  for (const DropIn& drop_in : drop_ins) ES_TRY(write_drop_in(output_fd.get(), drop_in));
+  return {};
+}
+
+int generate(const char* output) {
+  const char* prefix = getenv("ETCD_SNAPSHOT_ROOT");
+  const std::string root = prefix == nullptr ? "" : prefix;
+  umask(0022);
+
+  Plan plan;
+  plan_timer(root, plan);
+  plan_service(root, plan);
+  const auto written = write_all_drop_ins(output, plan.drop_ins);
+
+  for (const Error& error : plan.errors) {
+    report(LOG_ERR,
+           error.message +
+               "; until this is corrected and `systemctl daemon-reload` was run, the units "
+               "keep their own settings and runs of etcd-snapshot fail");
+  }
+  if (!written) report(LOG_ERR, written.error().message);
+  // systemd logs the failure of a generator and goes on.
+  return plan.errors.empty() && written ? kExitOk : kExitInternal;
+}
+
+int print(std::string_view text) {
+  return write_all(STDOUT_FILENO, as_bytes(text), "standard output") ? kExitOk : kExitInternal;
+}
+
+}  // namespace
+}  // namespace etcd_snapshot
+
+int main(int argc, char** argv) {
+  using namespace etcd_snapshot;
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (first == "--help" || first == "-h") return print(kUsage);
+  if (first == "--version") return print(fmt::format("{} {}\n", kName, ETCD_SNAPSHOT_VERSION));
+  if ((argc != 2 && argc != 4) || first.empty() || first.starts_with('-')) {
+    fputs(kUsage, stderr);
+    return kExitUsage;
+  }
+  return generate(argv[1]);
+}

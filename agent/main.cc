@@ -1,0 +1,156 @@
+// The program: reads the command line, wires the real parts, calls the command.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/exit_code.h"
+#include "base/stop.h"
+#include "base/x509.h"
+#include "commands/commands.h"
+#include "commands/progress.h"
+#include "report.h"
+#include "systemd/journal.h"
+
+namespace etcd_snapshot {
+namespace {
+
+class NoProgress final : public Progress {
+ public:
+  void phase(std::string_view) override {}
+  void advance(int64_t, int64_t) override {}
+};
+
+struct Options {
+  ConfigPaths paths;
+  std::string name;
+  bool json = false, dry_run = false, accept = false, force = false;
+};
+
+constexpr char kFooter[] =
+    "Exit status: 0 done; 64 usage; 65 the snapshot did not prove good; 69 etcd not reachable or\n"
+    "refused; 74 local storage; 75 another run in progress; 76 safe here, but not in the bucket;\n"
+    "78 configuration; 1 anything else. What to do about each: man etcd-snapshot\n";
+
+std::string host_name() {
+  char name[256] = "";
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+// custom_ca is checked here and not where the file is read: the systemd generator reads it too and
+// links no OpenSSL.
+Result<Settings> load_checked(const ConfigPaths& paths) {
+  ES_ASSIGN(settings, load_settings(paths));
+  if (settings.policy.s3 && !settings.policy.s3->custom_ca.empty()) {
+    ES_TRY(parse_certificates(
+        settings.policy.s3->custom_ca,
+        paths.cluster_file + ": services.etcd.backup_config.s3backupconfig.custom_ca"));
+  }
+  return settings;
+}
+
+// `run` is somebody's only if the file that asks for it is there.
+Result<void> check_policy_present(const Settings& settings, const ConfigPaths& paths) {
+  if (settings.policy_present) return {};
+  return Error{ErrorKind::kConfig, paths.cluster_file + " is not there",
+               "write it (an example is in /usr/share/doc/etcd-snapshot/examples), or take a "
+               "snapshot by hand: etcd-snapshot save",
+               false, 0};
+}
+
+int run_command(const std::string& command, const Options& options) {
+  RealClock clock;
+  const bool logs = command == "run" || command == "save";
+  auto settings = load_checked(options.paths);
+  if (settings && command == "run") {
+    if (auto present = check_policy_present(*settings, options.paths); !present) {
+      settings = present.take_error();
+    }
+  }
+  const auto log = make_log(settings ? settings->host.log_level : LogLevel::kInfo, clock);
+  if (!settings) {
+    if (!logs) return print_error(settings.error());
+    report_failure(*log, settings.error());
+    return exit_code(settings.error().kind);
+  }
+  if (auto handlers = install_stop_handlers(); !handlers) return print_error(handlers.error());
+  auto http = make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
+  if (!http) return print_error(http.error());
+
+  std::unique_ptr<Progress> progress = std::make_unique<NoProgress>();
+  if (logs && isatty(STDERR_FILENO) != 0) {
+    progress = std::make_unique<TerminalProgress>(clock, *log);
+  } else if (logs) {
+    progress = std::make_unique<ServiceProgress>(clock);
+  }
+  Context context{*settings, clock, *log, **http, *progress, host_name(), std::nullopt};
+  if (command == "run") return command_run(context);
+  if (command == "save") return command_save(context, options.name);
+  if (command == "list") return command_list(context, options.json);
+  if (command == "prune") return command_prune(context, options.dry_run, options.accept);
+  if (command == "delete") return command_delete(context, options.name, options.force);
+  return command_check(context, options.paths);
+}
+
+void add_commands(CLI::App& app, Options& options) {
+  app.add_subcommand("run", "one cycle: snapshot, verify, prune; what the timer starts");
+  CLI::App* const save =
+      app.add_subcommand("save", "take a one-time snapshot, never pruned by age");
+  save->add_option("--name", options.name, "its name; without it rke_etcd_snapshot_<time>");
+  CLI::App* const list = app.add_subcommand("list", "the snapshots of this host, newest first");
+  list->add_flag("--json", options.json, "as a JSON array");
+  CLI::App* const prune = app.add_subcommand("prune", "apply the retention now");
+  prune->add_flag("--dry-run", options.dry_run,
+                  "print what would go and why what stays, delete nothing");
+  prune->add_flag("--accept-history", options.accept,
+                  "prune again after the cluster changed or its revision went back");
+  CLI::App* const remove = app.add_subcommand("delete", "delete one snapshot");
+  remove->add_option("NAME", options.name, "its exact name, as `list` prints it")->required();
+  remove->add_flag("--force", options.force, "even the newest proven one");
+  app.add_subcommand("check",
+                     "read the configuration, try etcd, say what is wrong; changes nothing");
+}
+
+int main_checked(int argc, char** argv) {
+  Options options;
+  CLI::App app("etcd-snapshot keeps proven snapshots of the local etcd member.", "etcd-snapshot");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", std::string("etcd-snapshot ") + ETCD_SNAPSHOT_VERSION + "\n" +
+                                        curl_version_text());
+  app.add_option("--config", options.paths.host_file, "this host's settings")
+      ->capture_default_str()
+      ->type_name("FILE");
+  app.add_option("--cluster-file", options.paths.cluster_file, "the policy, in RKE's form")
+      ->capture_default_str()
+      ->type_name("FILE");
+  add_commands(app, options);
+  app.footer(kFooter);  // after the commands, which would inherit it
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return print_error({ErrorKind::kUsage, error.what(), "see: etcd-snapshot --help", false, 0});
+  }
+  options.paths.host_required = app.count("--config") > 0;
+  options.paths.cluster_required = app.count("--cluster-file") > 0;
+  const int code = run_command(app.get_subcommands().front()->get_name(), options);
+  // `list > /full/disk` must not pass for a success.
+  if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+    return print_error(system_error(ErrorKind::kStorage, "cannot write to", "standard output"));
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace etcd_snapshot
+
+int main(int argc, char** argv) {
+  try {
+    return etcd_snapshot::main_checked(argc, argv);
+  } catch (const std::exception& error) {
+    // Nothing of ours throws; what is left is memory and libraries.
+    fprintf(stderr, "etcd-snapshot: %s\n", error.what());
+    return etcd_snapshot::kExitInternal;
+  }
+}

@@ -1,0 +1,41 @@
+// Pruning the local directory: what the policy says of what lies there, and doing it. `run` and
+// `prune` both use it; the rules themselves are in store/retention.h and store/history.h.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "context.h"
+#include "store/directory.h"
+#include "store/history.h"
+#include "store/retention.h"
+
+namespace etcd_snapshot {
+
+struct PrunePlan {
+  std::vector<StoredSnapshot> snapshots;     // newest first
+  std::vector<RetentionDecision> decisions;  // one per snapshot
+  std::optional<HistoryBreak> history_break;
+
+  bool deletes(size_t i) const { return !decisions[i].keep; }
+};
+
+// What is known beside directory and settings.
+struct PruneState {
+  bool proven_this_cycle = false;
+  bool cluster_healthy = true;
+  bool making_room = false;
+  bool space_short = false;
+};
+
+// Reads the directory and decides. Deletes nothing.
+Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,
+                             const PruneState& state);
+
+// Deletes what the plan says, oldest first; one that cannot be deleted does not keep the others.
+// `enough` ends it early (may be empty). Logs each deletion. The error is the first one's.
+Result<void> carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
+                       const std::function<bool()>& enough = {});
+
+}  // namespace etcd_snapshot

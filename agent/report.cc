@@ -1,0 +1,46 @@
+#include "report.h"
+
+#include "base/go_duration.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+
+void report_created(Log& log, const SnapshotOutcome& outcome) {
+  log.write({.message = "Created backup",
+             .fields = {{"name", outcome.base}, {"runtime", format_go_duration(outcome.runtime)}},
+             .message_id = kCreated});
+}
+
+void report_error(Log& log, const std::string& message, const Error& error,
+                  std::string_view message_id) {
+  LogRecord record{.level = LogLevel::kError, .message = message, .message_id = message_id};
+  record.fields["error"] = error.message;
+  if (!error.hint.empty()) record.fields["hint"] = error.hint;
+  log.write(record);
+}
+
+void report_failure(Log& log, const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kUnverified:
+      return report_error(log, "Backup is not good and was not kept", error,
+                          kUnverified);
+    case ErrorKind::kStorage:
+      return report_error(log, "Backup failed: local storage", error, kStorageFailed);
+    case ErrorKind::kBusy:
+      return report_error(log, "Another run is in progress", error, kBusy);
+    case ErrorKind::kConfig:
+      return report_error(log, "Configuration error", error, kConfigError);
+    case ErrorKind::kRemote:
+      return report_error(log, "Backup is safe here, but not in the bucket", error,
+                          kRemoteUnavailable);
+    case ErrorKind::kCancelled:
+      return report_error(log, "Stopped", error, kStopped);
+    case ErrorKind::kUnavailable:
+    case ErrorKind::kUsage:
+    case ErrorKind::kInternal:
+      break;
+  }
+  report_error(log, "Backup failed", error, kBackupFailed);
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,21 @@
+// The log records that the cycle and the commands share: the wording of the container, and one line
+// per failure that says what to do.
+#pragma once
+
+#include "base/result.h"
+#include "snapshot.h"
+#include "systemd/log.h"
+
+namespace etcd_snapshot {
+
+// level=info msg="Created backup" name=... runtime=...
+void report_created(Log& log, const SnapshotOutcome& outcome);
+
+// level=error msg=<message> error=... hint=...
+void report_error(Log& log, const std::string& message, const Error& error,
+                  std::string_view message_id);
+
+// report_error with the message and the id that fit the kind of the error.
+void report_failure(Log& log, const Error& error);
+
+}  // namespace etcd_snapshot

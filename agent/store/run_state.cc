@@ -1,0 +1,67 @@
+#include "store/run_state.h"
+
+#include <fcntl.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+
+namespace etcd_snapshot {
+namespace {
+
+constexpr char kStateFile[] = "state.json";
+
+std::string text_of(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int64_t number_of(const nlohmann::json& object, const char* key, int64_t otherwise) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : otherwise;
+}
+
+}  // namespace
+
+RunState read_run_state(const std::string& runtime_dir) {
+  RunState state;
+  const auto text = read_file(runtime_dir + "/" + kStateFile, ErrorKind::kStorage, 64 << 10);
+  if (!text) return state;
+  const auto object = nlohmann::json::parse(*text, nullptr, false);
+  if (!object.is_object()) return state;
+  state.creation = text_of(object, "creation");
+  state.retention = text_of(object, "retention");
+  state.finished = text_of(object, "finished");
+  state.snapshot = text_of(object, "snapshot");
+  state.exit_code = static_cast<int>(number_of(object, "exit_code", 0));
+  state.prune_hold_until_s = number_of(object, "prune_hold_until_s", 0);
+  if (object.contains("clock_offset_s")) {
+    state.clock_offset_s = number_of(object, "clock_offset_s", 0);
+  }
+  return state;
+}
+
+Result<void> write_run_state(const std::string& runtime_dir, const RunState& state) {
+  nlohmann::json object = {
+      {"creation", state.creation}, {"retention", state.retention},
+      {"finished", state.finished}, {"exit_code", state.exit_code},
+      {"snapshot", state.snapshot}, {"prune_hold_until_s", state.prune_hold_until_s}};
+  if (state.clock_offset_s) object["clock_offset_s"] = *state.clock_offset_s;
+  const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
+  const std::string text =
+      object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return replace_file_at(directory.get(), kStateFile, as_bytes(text), 0644);
+}
+
+int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {
+  constexpr int64_t kTolerated = 3600;
+  const int64_t offset = now_s - since_boot_s;
+  const int64_t jump = state.clock_offset_s ? offset - *state.clock_offset_s : 0;
+  state.clock_offset_s = offset;
+  if (jump <= kTolerated) return 0;
+  state.prune_hold_until_s = since_boot_s + hold_s;
+  return jump;
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,38 @@
+// What the last run left behind in /run/etcd-snapshot: gone after a reboot, which is what "the
+// first activation after boot" rests on. Nothing depends on it being there or being right.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace etcd_snapshot {
+
+struct RunState {
+  // As the line "Initializing Rolling Backups" told them last.
+  std::string creation, retention;
+  // Wall clock minus time since boot at the last run, seconds: changes when the clock is set.
+  std::optional<int64_t> clock_offset_s;
+  // Time since boot until which nothing is pruned because the clock was set ahead; 0 = no such
+  // hold.
+  int64_t prune_hold_until_s = 0;
+  // The last run: RFC 3339 time, exit code, name of the snapshot that was taken (or empty).
+  std::string finished;
+  int exit_code = 0;
+  std::string snapshot;
+};
+
+// What the last run wrote; a default one if there is none or it cannot be read.
+RunState read_run_state(const std::string& runtime_dir);
+
+// kStorage.
+Result<void> write_run_state(const std::string& runtime_dir, const RunState& state);
+
+// Looks for a clock that was set ahead by more than an hour since the last run: age would be
+// counted wrongly. Updates the offset, and holds pruning for `hold_s` of time since boot. Returns
+// by how many seconds the clock jumped while the hold lasts and it was found now, else 0.
+int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s);
+
+}  // namespace etcd_snapshot
