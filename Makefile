@@ -86,7 +86,7 @@ LIBS := $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsyst
 LIBS_test := $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
 .DEFAULT_GOAL := all
-.PHONY: all check bench demo lint install uninstall deps clean
+.PHONY: all check check-installed bench demo lint install uninstall deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -129,6 +129,79 @@ build/etcd-snapshot-generator: build/release/agent/generator.o build/release/sys
 	build/release/config.a build/release/base.a
 	$(say) LINK $@
 	$(Q)$(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS_generator)
+
+build/asan/etcd-snapshot-generator: build/asan/agent/generator.o build/asan/systemd.a \
+	build/asan/config.a build/asan/base.a
+	$(say) LINK $@
+	$(Q)$(CXX) $(SANITIZE) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS_generator)
+
+# Reference programs of the tests and the bench: not installed.
+build/tests/zip_stream: build/release/tests/tools/zip_stream.o build/release/archive.a build/release/base.a
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) $(HARDENING_LD) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS)
+
+build/bench/%: build/release/tests/bench/%.o
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) -o $@ $< -Wl,--as-needed $(LIBS)
+
+# --- what it takes, from the distribution's packages -------------------------------------------
+# build: to build and install; test: what the tests and the demo start.
+deps:
+	$(Q)tests/deps.sh build test
+
+# --- tests -------------------------------------------------------------------------------------
+check:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory check-installed
+
+# The same without looking for packages.
+check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/bench/fill build/asan/etcd-snapshot-generator
+	$(Q)MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" tests/run.sh
+
+demo:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory all build/bench/fill
+	$(Q)tests/demo/demo.sh
+
+bench:
+	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)$(MAKE) --no-print-directory all build/bench/fill build/bench/drain
+	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
+
+lint:
+	$(Q)tests/lint/lint.sh
+
+# --- installation ------------------------------------------------------------------------------
+# Paths in units, manuals and drop-ins are those of the distributions; `prefix` moves the files for
+# packagers whose paths differ.
+INSTALLED := $(bindir)/etcd-snapshot $(systemdsystemgeneratordir)/etcd-snapshot-generator \
+	$(systemdsystemunitdir)/etcd-snapshot.service $(systemdsystemunitdir)/etcd-snapshot.timer \
+	$(tmpfilesdir)/etcd-snapshot.conf $(catalogdir)/etcd-snapshot.catalog \
+	$(mandir)/man8/etcd-snapshot.8 $(mandir)/man5/etcd-snapshot.conf.5 \
+	$(mandir)/man8/etcd-snapshot-generator.8 $(docdir)/examples/cluster.yml \
+	$(docdir)/examples/etcd-snapshot.conf
+
+install: all
+	$(INSTALL) -D -m 0755 build/etcd-snapshot $(DESTDIR)$(bindir)/etcd-snapshot
+	$(INSTALL) -D -m 0755 build/etcd-snapshot-generator $(DESTDIR)$(systemdsystemgeneratordir)/etcd-snapshot-generator
+	$(INSTALL) -D -m 0644 units/etcd-snapshot.service $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.service
+	$(INSTALL) -D -m 0644 units/etcd-snapshot.timer $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.timer
+	$(INSTALL) -D -m 0644 units/etcd-snapshot.tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/etcd-snapshot.conf
+	$(INSTALL) -D -m 0644 units/etcd-snapshot.catalog $(DESTDIR)$(catalogdir)/etcd-snapshot.catalog
+	$(INSTALL) -D -m 0644 man/etcd-snapshot.8 $(DESTDIR)$(mandir)/man8/etcd-snapshot.8
+	$(INSTALL) -D -m 0644 man/etcd-snapshot-generator.8 $(DESTDIR)$(mandir)/man8/etcd-snapshot-generator.8
+	$(INSTALL) -D -m 0644 man/etcd-snapshot.conf.5 $(DESTDIR)$(mandir)/man5/etcd-snapshot.conf.5
+	$(INSTALL) -D -m 0644 etc/cluster.yml.example $(DESTDIR)$(docdir)/examples/cluster.yml
+	$(INSTALL) -D -m 0644 etc/etcd-snapshot.conf $(DESTDIR)$(docdir)/examples/etcd-snapshot.conf
+	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/etcd-snapshot
+	@echo "Installed. Next: write $(sysconfdir)/etcd-snapshot/cluster.yml (an example is in $(docdir)/examples), then"
+	@echo "  systemd-tmpfiles --create etcd-snapshot.conf && journalctl --update-catalog"
+	@echo "  systemctl daemon-reload && systemctl enable --now etcd-snapshot.timer"
+
+# Configuration and snapshots stay.
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)
 
 clean:
 	rm -rf build

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Installs what is missing of the packages that the build and the tests need. Debian and its
+# relatives (apt-get), Fedora and its relatives (dnf).
+#   tests/deps.sh [build] [test]
+set -eu
+
+missing=
+for set in "${@:-build}"; do
+    if command -v apt-get >/dev/null; then
+        case $set in
+            build) packages='g++ make pkg-config systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
+                libinih-dev libyaml-cpp-dev libisal-dev libarchive-dev nlohmann-json3-dev
+                libcli11-dev libfmt-dev' ;;
+            test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl mandoc
+                python3 python3-h2 mmdebstrap libfaketime mount procps' ;;
+            *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
+        esac
+        # systemd.pc moved into a package of its own after Debian 12.
+        if [ "$set" = build ] && apt-cache show systemd-dev >/dev/null 2>&1; then
+            packages="$packages systemd-dev"
+        fi
+        for package in $packages; do
+            [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+                missing="$missing $package"
+        done
+    elif command -v dnf >/dev/null; then
+        case $set in
+            build) packages='gcc-c++ make pkgconf systemd-devel libcurl-devel openssl-devel inih-devel
+                yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel' ;;
+            test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
+                python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng' ;;
+            *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
+        esac
+        for package in $packages; do
+            rpm -q --whatprovides "$package" >/dev/null 2>&1 || missing="$missing $package"
+        done
+    else
+        echo "tests/deps.sh: neither apt-get nor dnf is here: install the libraries by hand" >&2
+        exit 1
+    fi
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "These packages are missing:$missing" >&2
+    echo "  run this command as root (sudo make ...), or install them yourself" >&2
+    exit 1
+fi
+echo "Installing:$missing"
+# shellcheck disable=SC2086 # a list of names
+if command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    dnf install -y -q $missing
+fi
+# The tests start etcds of their own; the service that came with the package is nobody's wish.
+case $missing in
+    *etcd-server*)
+        if [ -d /run/systemd/system ]; then systemctl disable --quiet --now etcd.service; fi ;;
+esac

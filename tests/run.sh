@@ -1,0 +1,82 @@
+#!/bin/bash
+# Runs every test that `make check` built and closes with "N passed, N failed". Each part prints
+# such a line of its own, or is one test. Environment: MODULES, PYTHON, MANDOC; ONLY=part runs one
+# part (unit, golden, pages, units, layout, big, integration), FILTER= is a pattern for its tests.
+set -u
+cd "$(dirname "$0")/.."
+passed=0 failed=0
+: "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
+
+# one NAME COMMAND...: a single test; its output is shown where it fails.
+one() {
+    local name=$1
+    shift
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name"
+        sed 's/^/    /' "$log"
+    fi
+}
+
+# suite NAME COMMAND...: prints as it goes and ends with its own count.
+suite() {
+    local name=$1 line status
+    shift
+    echo "--- $name"
+    "$@" 2>&1 | tee "$log"
+    status=${PIPESTATUS[0]}
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+        [ "$status" = 0 ] || [ "${BASH_REMATCH[2]}" != 0 ] || failed=$((failed + 1))
+    else
+        echo "FAILED $name: it ended with status $status before it counted its tests"
+        failed=$((failed + 1))
+    fi
+}
+
+# A CppUTest program: "OK (25 tests, 25 ran, ...)" or "Errors (2 failures, 25 tests, 25 ran, ...)".
+unit() {
+    local program=build/asan/unit_$1 summary
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$program" ${FILTER:+-n "$FILTER"} 2>&1 | tee "$log"
+    local status=${PIPESTATUS[0]}
+    summary=$(grep -E '^(OK|Errors) \(' "$log" | tail -n 1)
+    if [[ $summary =~ ^OK\ \(([0-9]+)\ tests,\ ([0-9]+)\ ran ]] && [ "$status" = 0 ]; then
+        echo "${BASH_REMATCH[2]} passed, 0 failed"
+    elif [[ $summary =~ ^Errors\ \(([0-9]+)\ failures,\ ([0-9]+)\ tests,\ ([0-9]+)\ ran ]]; then
+        echo "$((BASH_REMATCH[3] - BASH_REMATCH[1])) passed, ${BASH_REMATCH[1]} failed"
+        return 1
+    else
+        return 1  # died: a sanitizer's report is above
+    fi
+}
+
+if wanted unit; then
+    for module in $MODULES; do suite "unit tests: $module" unit "$module"; done
+fi
+if wanted golden; then
+    GENERATOR=build/asan/etcd-snapshot-generator suite "the generator's drop-ins" tests/golden/run.sh
+fi
+if wanted pages; then
+    for page in man/*.[58]; do one "mandoc -Tlint $page" "$MANDOC" -Tlint -Wwarning "$page"; done
+    one "the manual names every option and key" "$PYTHON" tests/lint/manual_drift.py
+    one "the catalog explains every message id" "$PYTHON" tests/lint/catalog_drift.py
+fi
+if wanted units; then one "systemd takes the units" tests/lint/units.sh; fi
+if wanted layout; then one "no folder includes a higher one" tests/lint/layers.sh; fi
+if wanted big; then one "an entry of more than 4 GiB" tests/integration/big_archive.sh; fi
+if wanted integration; then
+    suite "integration: real etcd" "$PYTHON" tests/integration/run.py ${FILTER:+"$FILTER"}
+fi
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
