@@ -105,7 +105,7 @@ class Cycle {
   void sweep(SnapshotDirectory& directory) {
     auto swept = directory.sweep();
     if (!swept) {
-      warn("Couldn't remove leftovers", {{"error", swept.error().message}}, kSwept);
+      warn("Couldn't remove leftovers", {{"error", swept.error().message}}, kStorageFailed);
       return;
     }
     for (const std::string& name : *swept) {
@@ -133,8 +133,8 @@ class Cycle {
   // Expired snapshots may go before the new one is there, but the newest proven one never does.
   Result<void> make_room(SnapshotDirectory& directory, const Connection& connection,
                          int64_t needed) {
-    warn("Not enough space, pruning expired backups first", {{"directory", directory.path()}, {"needed", human_bytes(needed)}},
-         kSpaceShort);
+    warn("Not enough space, pruning expired backups first",
+         {{"directory", directory.path()}, {"needed", human_bytes(needed)}}, kSpaceShort);
     if (clock_hold_) return {};
     ES_ASSIGN(plan, plan_prune(context_, directory,
                                {.cluster_healthy = connection.health.healthy,
@@ -179,9 +179,11 @@ class Cycle {
   }
 
   void prune(SnapshotDirectory& directory, const ClusterHealth& health) {
-    if (!health.healthy) {
-      warn("Cluster is unhealthy, nothing is pruned", {{"error", health.reason}},
-           kUnhealthy);
+    if (!health.alarms.empty()) {
+      warn("etcd has raised an alarm, nothing is pruned", {{"alarm", health.alarms}}, kAlarm);
+    }
+    if (!health.reason.empty()) {
+      warn("Cluster is unhealthy, nothing is pruned", {{"error", health.reason}}, kUnhealthy);
     }
     if (clock_hold_) return;
     context_.progress.phase("pruning");

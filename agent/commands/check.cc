@@ -186,7 +186,7 @@ void check_etcd(const Context& context, Findings& findings) {
   if (connection->health.healthy) {
     findings.ok("the cluster serves linearizable reads and has no alarm");
   } else {
-    findings.warn("the cluster is unhealthy: " + connection->health.reason,
+    findings.warn("the cluster is unhealthy: " + connection->health.summary(),
                   "snapshots go on, but nothing is pruned until it is well");
   }
   check_space(context, status, findings);

@@ -126,20 +126,27 @@ Result<MemberStatus> Member::status() {
 
 ClusterHealth Member::health(const MemberStatus& status) {
   ClusterHealth health;
-  const auto add = [&health](const std::string& reason) {
+  const auto add = [&health](std::string& where, const std::string& text) {
     health.healthy = false;
-    if (!health.reason.empty()) health.reason += "; ";
-    health.reason += reason;
+    if (!where.empty()) where += "; ";
+    where += text;
   };
-  for (const std::string& error : status.errors) add(error);
-  if (status.leader == 0 && status.errors.empty()) add("the member knows no leader");
+  // Status words an alarm as "memberID:1 alarm:NOSPACE", among other troubles (AlarmMember.String).
+  for (const std::string& error : status.errors) {
+    add(error.find("alarm:") == error.npos ? health.reason : health.alarms, error);
+  }
+  if (status.leader == 0 && status.errors.empty()) add(health.reason, "the member knows no leader");
   std::string message;
   put_bytes_field(message, 1, "health");  // RangeRequest.key; serializable = false is the default
   const auto answer = unary(kRange, std::move(message));
   if (!answer && answer.error().code != kGrpcPermissionDenied) {
-    add("no linearizable read: " + answer.error().message);
+    add(health.reason, "no linearizable read: " + answer.error().message);
   }
   return health;
+}
+
+std::string ClusterHealth::summary() const {
+  return alarms + (alarms.empty() || reason.empty() ? "" : "; ") + reason;
 }
 
 Result<void> Member::snapshot(SnapshotReceiver& receiver) {

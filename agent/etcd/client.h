@@ -41,7 +41,11 @@ struct MemberStatus {
 // Whether the cluster can serve a linearizable read and no alarm is raised.
 struct ClusterHealth {
   bool healthy = true;
-  std::string reason;  // why not
+  std::string alarms;  // as etcd words them, "; " between; empty = none
+  std::string reason;  // what else is wrong; empty = nothing
+
+  // Alarms and reason in one text.
+  std::string summary() const;
 };
 
 class Member {
