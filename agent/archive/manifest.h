@@ -11,24 +11,26 @@
 namespace etcd_snapshot {
 
 struct Manifest {
-  std::string name;           // snapshot name without extension
-  std::string kind;           // "rolling" or "one-time"
-  std::string created;        // RFC 3339, UTC
+  std::string name;     // snapshot name without extension
+  std::string kind;     // "rolling" or "one-time"
+  std::string created;  // RFC 3339, UTC
   uint64_t cluster_id = 0;
   uint64_t member_id = 0;
-  int64_t revision = 0;       // the member's revision just before the stream began: at least this
-  std::string etcd_version;   // "3.4.23"
-  int64_t database_bytes = 0; // without the 32 bytes of the digest
-  std::string sha256;         // of the database, 64 hex digits
+  int64_t revision = 0;        // the member's revision just before the stream began: at least this
+  std::string etcd_version;    // "3.4.23"
+  int64_t database_bytes = 0;  // without the 32 bytes of the digest
+  std::string sha256;          // of the database, 64 hex digits
   std::string host;
   std::string agent_version;
-  int32_t format = 1;         // of this manifest
+  int32_t format = 1;  // of this manifest
 };
 
-// One JSON object on one line. Ids are hexadecimal strings, as etcdctl's tables print them.
+// One JSON object on one line, in ASCII. Ids are hexadecimal strings, as etcdctl's tables print
+// them; bytes that are no UTF-8 become U+FFFD.
 std::string to_json(const Manifest& manifest);
 
-// Reads what to_json wrote; unknown members are ignored, a missing or ill-typed one gives nullopt.
+// Reads what to_json wrote; unknown members are ignored, a missing or ill-typed one, a number out
+// of range or another format gives nullopt. Takes any bytes.
 std::optional<Manifest> manifest_from_json(std::string_view json);
 
 }  // namespace etcd_snapshot

@@ -1,8 +1,9 @@
 // The proof: a streaming check that an etcd snapshot is whole.
 //
 // etcd sends the database and then the 32 bytes of its SHA-256 (etcd server/etcdserver/api/v3rpc/
-// maintenance.go, Snapshot). A snapshot is good when its size modulo 512 is 32 and the last 32 bytes
-// are the digest of all that precedes them; the third condition, grpc-status 0, is the client's.
+// maintenance.go, Snapshot). A snapshot is good when its size modulo 512 is 32 and the last 32
+// bytes are the digest of all that precedes them; the third condition, grpc-status 0, is the
+// client's. A digest alone, of no database at all, is not good.
 #pragma once
 
 #include <array>
@@ -28,7 +29,8 @@ class SnapshotProof {
 
   // The next bytes of the snapshot, in pieces of any size. Constant memory.
   Result<void> update(Bytes bytes);
-  // After the last piece: kUnverified (retryable) with sizes and digests in the message, or the proof.
+  // After the last piece: kUnverified (retryable) with sizes and digests in the message, or the
+  // proof.
   Result<Proof> finish();
   int64_t received_bytes() const { return received_; }
 

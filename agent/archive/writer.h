@@ -1,8 +1,10 @@
-// Writes one snapshot as an archive, piece by piece, into a sink. Memory does not depend on the size.
+// Writes one snapshot as an archive, piece by piece, into a sink. Memory does not depend on the
+// size.
 //
 // zip: one deflate entry `/backup/<name>` (RKE restores by that name), sizes in a data descriptor,
 // zip64 where needed, the manifest as archive comment. zstd: one frame, then a skippable frame of
-// fixed size with the manifest. none: the bytes as etcd sent them, no manifest.
+// fixed size with the manifest. none: the bytes as etcd sent them, no manifest. Nothing here looks
+// at what the bytes mean; whether they are a snapshot is the proof's to say.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +22,8 @@ namespace etcd_snapshot {
 class ArchiveWriter {
  public:
   virtual ~ArchiveWriter() = default;
+  // The next bytes, in pieces of any size. After an error, of the sink or of its own, it refuses
+  // all further calls.
   virtual Result<void> write(Bytes bytes) = 0;
   // Ends the archive. Must be called once, after the proof; without it the archive is unreadable.
   virtual Result<void> finish(const Manifest& manifest) = 0;
@@ -27,9 +31,11 @@ class ArchiveWriter {
 
 struct ArchiveOptions {
   Compression compression = Compression::kZip;
-  std::string name;            // snapshot name without extension
-  UnixSeconds time;            // modification time of the entry, UTC
-  int64_t expected_bytes = 0;  // of what will be written; decides on zip64
+  std::string name;  // snapshot name without extension
+  UnixSeconds time;  // modification time of the entry, UTC
+  // Of what will be written; decides on zip64, whose header comes before the sizes are known. 0:
+  // unknown, which means zip64. Too small by more than 1 GiB and beyond 4 GiB: write() fails.
+  int64_t expected_bytes = 0;
 };
 
 // The sink must outlive the writer.
