@@ -90,16 +90,13 @@ class Cycle {
     if (outcome) {
       state_.snapshot = outcome->base;
       report_created(context_.log, *outcome);
-      look_at_clock(*directory, *outcome);
     } else {
       fail(outcome.error());
       if (outcome.error().kind == ErrorKind::kCancelled) return;
     }
     bundle(*directory);
     if (outcome) prune(*directory, outcome->health);
-    if (policy_.s3 && outcome) {
-      remote_missing();
-    }
+    if (policy_.s3 && outcome) remote_missing();
   }
 
   void sweep(SnapshotDirectory& directory) {
@@ -146,17 +143,6 @@ class Cycle {
     });
   }
 
-  // A snapshot that is older by name than one that was there before: the clock went back.
-  void look_at_clock(const SnapshotDirectory& directory, const SnapshotOutcome& taken) {
-    const auto snapshots = directory.list();
-    if (!snapshots) return;
-    for (const StoredSnapshot& other : *snapshots) {
-      if (!other.name || other.name->base == taken.base) continue;
-      if (other.name->time <= context_.clock.now()) break;  // newest first: none is in the future
-      warn("Backup is dated in the future, check the clock", {{"name", other.name->base}});
-    }
-  }
-
   void bundle(const SnapshotDirectory& directory) {
     const PkiSettings& pki = context_.settings.host.pki;
     const bool wanted =
@@ -197,7 +183,22 @@ class Cycle {
       warn("Nothing is pruned: the history of the cluster changed",
            {{"reason", describe(*plan->history_break)}}, kFrozen);
     }
+    warn_of_future(*plan);
     if (auto done = carry_out(context_, directory, *plan); !done) fail(done.error());
+  }
+
+  // The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
+  void warn_of_future(const PrunePlan& plan) {
+    size_t count = 0;
+    std::string example;
+    for (const RetentionDecision& decision : plan.decisions) {
+      if (decision.reason != RetentionReason::kFuture) continue;
+      ++count;
+      example = plan.snapshots[decision.index].name->base;
+    }
+    if (count == 0) return;
+    warn("Backups are dated in the future and stay, check the clock",
+         {{"count", std::to_string(count)}, {"name", example}});
   }
 
   void remote_missing() {

@@ -32,6 +32,10 @@ Result<void> prune(Context& context, bool dry_run, bool accept) {
     lock = std::move(taken);
   }
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
+  if (accept && !dry_run && !read_accepted_history(directory)) {
+    // Damaged: nothing is known to be accepted, and the operator says so now.
+    ES_TRY(accept_history(directory, context.clock.now()));
+  }
   ES_ASSIGN(plan, plan_prune(context, directory, kByHand));
   if (accept && plan.history_break) {
     fmt::print("{}\n", describe(*plan.history_break));
