@@ -2,8 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <memory>
@@ -15,6 +18,13 @@ Result<std::string> read_fd(int fd, const std::string& subject, ErrorKind kind, 
   struct stat status = {};
   if (fstat(fd, &status) != 0) return system_error(kind, "cannot read", subject);
   if (S_ISDIR(status.st_mode)) return system_error(kind, "cannot read", subject, EISDIR);
+  // Opened without waiting, it would read as an empty file.
+  if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
+    Error error;
+    error.kind = kind;
+    error.message = "cannot read " + subject + ": it is a pipe or socket, not a file";
+    return error;
+  }
   std::string content;
   char buffer[16384];
   for (;;) {
@@ -32,6 +42,19 @@ Result<std::string> read_fd(int fd, const std::string& subject, ErrorKind kind, 
     }
   }
 }
+
+enum class Lock { kTaken, kHeld, kUnknown };
+
+// kUnknown: the file system has no locks (NFS without lockd, some FUSE).
+Lock try_lock(int fd) {
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Lock::kHeld;
+    if (errno != EINTR) return Lock::kUnknown;
+  }
+  return Lock::kTaken;
+}
+
+constexpr time_t kHeldWithoutLocks_s = 24 * 60 * 60;
 
 }  // namespace
 
@@ -60,12 +83,66 @@ Result<void> write_all(int fd, Bytes bytes, std::string_view subject) {
   return {};
 }
 
+Result<UniqueFd> create_locked_at(int dir_fd, const std::string& name, mode_t mode) {
+  // Another process that sweeps may remove the file between its creation and the lock, or look at
+  // it just then: a few attempts settle that.
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    if (attempt > 0) poll(nullptr, 0, 10);
+    UniqueFd fd(openat(dir_fd, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    if (!fd) {
+      if (errno != EEXIST) return system_error(ErrorKind::kStorage, "cannot create", name);
+      if (auto removed = remove_unlocked_at(dir_fd, name); !removed) return removed.take_error();
+      continue;
+    }
+    if (try_lock(fd.get()) == Lock::kHeld) continue;
+    struct stat status = {};
+    if (fchmod(fd.get(), mode) != 0 || fstat(fd.get(), &status) != 0) {
+      Error error = system_error(ErrorKind::kStorage, "cannot create", name);
+      unlinkat(dir_fd, name.c_str(), 0);
+      return error;
+    }
+    if (status.st_nlink > 0) return fd;
+  }
+  Error error;
+  error.kind = ErrorKind::kStorage;
+  error.message = "cannot create " + name + ": another process is writing it";
+  error.code = EEXIST;
+  error.retryable = true;
+  return error;
+}
+
+Result<bool> remove_unlocked_at(int dir_fd, const std::string& name) {
+  // For writing, because flock over NFS asks for it.
+  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) {
+    if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO) return false;
+    return system_error(ErrorKind::kStorage, "cannot open", name);
+  }
+  struct stat opened = {}, named = {};
+  if (fstat(fd.get(), &opened) != 0) return system_error(ErrorKind::kStorage, "cannot read", name);
+  if (!S_ISREG(opened.st_mode)) return false;
+  const Lock lock = try_lock(fd.get());
+  if (lock == Lock::kHeld) return false;
+  if (lock == Lock::kUnknown && time(nullptr) - opened.st_mtime < kHeldWithoutLocks_s) return false;
+  // With the lock in hand, the name must still mean this file: its writer may have renamed it.
+  if (fstatat(dir_fd, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      named.st_ino != opened.st_ino || named.st_dev != opened.st_dev) {
+    return false;
+  }
+  if (unlinkat(dir_fd, name.c_str(), 0) != 0) {
+    if (errno == ENOENT) return false;
+    return system_error(ErrorKind::kStorage, "cannot remove", name);
+  }
+  return true;
+}
+
+std::string temporary_name(std::string_view name) {
+  return "." + std::string(name) + ".new";
+}
+
 Result<void> replace_file_at(int dir_fd, const std::string& name, Bytes content, mode_t mode) {
-  const std::string temporary = "." + name + ".new";
-  // A leftover of a killed run is ours alone (callers hold the lock): start afresh, never reuse.
-  unlinkat(dir_fd, temporary.c_str(), 0);
-  UniqueFd fd(openat(dir_fd, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-  if (!fd) return system_error(ErrorKind::kStorage, "cannot create", temporary);
+  const std::string temporary = temporary_name(name);
+  ES_ASSIGN(fd, create_locked_at(dir_fd, temporary, mode));
   auto written = write_all(fd.get(), content, temporary);
   if (written) written = sync_fd(fd.get(), temporary);
   if (written && renameat(dir_fd, temporary.c_str(), dir_fd, name.c_str()) != 0) {
@@ -75,7 +152,7 @@ Result<void> replace_file_at(int dir_fd, const std::string& name, Bytes content,
     unlinkat(dir_fd, temporary.c_str(), 0);
     return written.take_error();
   }
-  return sync_fd(dir_fd, "the directory of " + name);
+  return sync_directory(dir_fd, "the directory of " + name);
 }
 
 Result<std::vector<std::string>> list_directory(int dir_fd, std::string_view subject) {
@@ -99,6 +176,13 @@ Result<std::vector<std::string>> list_directory(int dir_fd, std::string_view sub
 
 Result<void> sync_fd(int fd, std::string_view subject) {
   if (fsync(fd) != 0) return system_error(ErrorKind::kStorage, "cannot write to disk", subject);
+  return {};
+}
+
+Result<void> sync_directory(int dir_fd, std::string_view subject) {
+  if (fsync(dir_fd) != 0 && errno != EINVAL && errno != EOPNOTSUPP) {
+    return system_error(ErrorKind::kStorage, "cannot write to disk", subject);
+  }
   return {};
 }
 

@@ -16,7 +16,8 @@
 namespace etcd_snapshot {
 
 // Reads a whole file of at most `max_bytes` (an error when it is larger). Follows symbolic links:
-// for configuration and certificates, which are often links. Errors are of `kind` and name the path.
+// for configuration and certificates, which are often links. Errors are of `kind` and name the
+// path.
 Result<std::string> read_file(const std::string& path, ErrorKind kind, size_t max_bytes = 16 << 20);
 
 // The same for a file in an open directory; `name` has no slash; links are not followed.
@@ -26,14 +27,29 @@ Result<std::string> read_file_at(int dir_fd, const std::string& name, ErrorKind 
 // Writes all of `bytes`, over short writes and EINTR. `subject` is for the message.
 Result<void> write_all(int fd, Bytes bytes, std::string_view subject);
 
-// Replaces `name` in `dir_fd` atomically: temporary file of `mode`, fsync, rename, directory fsync.
-// Either the old or the new content is there after a crash. Errors are kStorage.
+// Creates `name` for reading and writing, with exactly `mode` whatever the umask, and locked
+// (flock) for as long as the descriptor is open. A leftover of the same name that no living process
+// holds is removed first. kStorage; code EEXIST when a living process is writing it.
+Result<UniqueFd> create_locked_at(int dir_fd, const std::string& name, mode_t mode);
+
+// Removes a file of create_locked_at() unless a living process holds it. False: it is held, or
+// gone, or no regular file. Where the file system has no locks, one is held while it is younger
+// than a day.
+Result<bool> remove_unlocked_at(int dir_fd, const std::string& name);
+
+// Replaces `name` in `dir_fd` atomically: temporary file of exactly `mode`, fsync, rename,
+// directory fsync. Either the old or the new content is there after a crash. Errors are kStorage.
+// The temporary file is temporary_name(name), from create_locked_at().
 Result<void> replace_file_at(int dir_fd, const std::string& name, Bytes content, mode_t mode);
+std::string temporary_name(std::string_view name);
 
 // The names in an open directory without "." and "..", in no order. kStorage on failure.
 Result<std::vector<std::string>> list_directory(int dir_fd, std::string_view subject);
 
 // fsync, with the subject in the message; kStorage.
 Result<void> sync_fd(int fd, std::string_view subject);
+
+// fsync of a directory, which some network file systems do not know: that is no error.
+Result<void> sync_directory(int dir_fd, std::string_view subject);
 
 }  // namespace etcd_snapshot

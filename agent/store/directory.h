@@ -1,8 +1,8 @@
 // The snapshot directory: what lies in it, and how a new snapshot gets there whole or not at all.
 //
 // Opened once; every operation goes through its descriptor. A new snapshot is written to
-// ".etcd-snapshot.<file>.partial" (0600, locked), synced, renamed without replacing anything, and the
-// directory is synced. Files of others are never touched. All errors are kStorage.
+// ".etcd-snapshot.<file>.partial" (0600, locked), synced, renamed without replacing anything, and
+// the directory is synced. Files of others are never touched. All errors are kStorage.
 #pragma once
 
 #include <sys/types.h>
@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "archive/manifest.h"
@@ -22,17 +23,22 @@ namespace etcd_snapshot {
 
 struct StoredSnapshot {
   std::string file_name;
-  std::optional<SnapshotName> name;  // nullopt: somebody else's, unless `manifest` says it is ours
+  // nullopt: somebody else's. A file of any name that carries a manifest of kind "one-time" is ours
+  // (`save --name`): kOneTime, with the time of its manifest.
+  std::optional<SnapshotName> name;
   int64_t size_bytes = 0;
   std::optional<Manifest> manifest;  // present: proven when it was written
 };
 
 struct FreeSpace {
-  int64_t free_bytes = 0;   // for this process (f_bavail, or f_bfree for root's reserve: f_bavail)
+  int64_t free_bytes = 0;  // f_bavail: what is left without the blocks that are reserved for root
   int64_t total_bytes = 0;
 };
 
-class SnapshotDirectory;
+// ".etcd-snapshot.<file>.partial": a snapshot while it is written.
+std::string partial_file_name(std::string_view file_name);
+// ".<file>.manifest": the manifest of a snapshot that cannot carry one (compression = none).
+std::string sidecar_file_name(std::string_view file_name);
 
 // A snapshot while it is written. Removed on destruction unless committed.
 class PartialSnapshot final : public ByteSink {
@@ -47,39 +53,53 @@ class PartialSnapshot final : public ByteSink {
   int64_t size_bytes() const { return size_; }
 
   // Syncs, writes the sidecar manifest where the archive cannot carry one, renames to the final
-  // name without replacing anything, syncs the directory. kStorage, code EEXIST, if the name is taken.
+  // name without replacing anything, syncs the directory. kStorage, code EEXIST, if the name is
+  // taken.
   Result<void> commit(const std::optional<Manifest>& sidecar);
+
+  // To read back what was written, also after commit(). While this object lives the pages are in
+  // memory; its destructor drops them, so that a backup does not push etcd's out.
+  int fd() const { return fd_.get(); }
 
  private:
   friend class SnapshotDirectory;
-  PartialSnapshot(int dir_fd, std::string file_name, std::string directory);
-  int dir_fd_;
+  PartialSnapshot(UniqueFd dir_fd, UniqueFd fd, std::string file_name, std::string directory);
+  Result<void> check_space(int64_t wanted_bytes);
+  Error no_space_error(int errnum, std::string_view what) const;
+  Error explain(Error error) const;  // no_space_error() where that is what it means
+
+  UniqueFd dir_fd_;
   UniqueFd fd_;
   std::string file_name_, partial_name_, directory_;
-  int64_t size_ = 0, flushed_ = 0, reserve_bytes_ = 0;
+  int64_t size_ = 0, flushed_ = 0;
+  int64_t allowance_ = 0;  // bytes that may follow before the free space is looked at again
   bool committed_ = false;
 };
 
 class SnapshotDirectory {
  public:
-  // Opens it, or creates it (0700) where only the last components are missing. Symbolic links are
-  // followed. The error says what is wrong (missing and not creatable, not a directory, dangling
-  // link, read-only file system) and what to do.
+  // Opens it. With `create` the caller means to write: it is made (0700, its parents 0755, whatever
+  // the umask) where it is missing, and must be writable. Symbolic links are followed. The error
+  // says what is wrong (missing, a component that is no directory or a dangling link, no
+  // permission, read-only file system) and what to do.
   static Result<SnapshotDirectory> open(const std::string& path, bool create);
 
   const std::string& path() const { return path_; }
   int fd() const { return fd_.get(); }
 
-  // Regular files, newest name first, then the names that do not parse; hidden files are left out.
-  // Reads the manifest of each (a few bytes at the end of the file, or the sidecar).
+  // Regular files; those with a name of ours newest first, then the others by name. Hidden files
+  // and the certificate bundle are left out. Reads the manifest of each (a few bytes at the end of
+  // the file, or the sidecar); a file that cannot be read is listed without one.
   Result<std::vector<StoredSnapshot>> list() const;
 
   // Whether any file with this base name and any archive extension is there.
   Result<bool> taken(const std::string& base) const;
 
+  // kStorage, code EEXIST, when the name is taken or being written. The directory may be closed or
+  // moved while the partial snapshot lives.
   Result<std::unique_ptr<PartialSnapshot>> create(const std::string& file_name);
 
-  // Removes one snapshot and its sidecar; not found is an error.
+  // Removes one snapshot and its sidecar; not found is an error (code ENOENT).
   Result<void> remove(const std::string& file_name);
 
   // Removes partial files that no living process holds (they are locked while written), sidecars

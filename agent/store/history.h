@@ -3,6 +3,7 @@
 // good copies: nothing is pruned until the operator accepts the new history.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,12 +21,18 @@ struct HistoryBreak {
   int64_t older_revision = 0, newer_revision = 0;
 };
 
-// Pure. Looks at rolling snapshots with manifests only, of the same host part, in order of their
-// time; a break whose `newer` is not later than `accepted` (a snapshot name's time) is passed over.
+// Pure. Looks at rolling snapshots with manifests only, dated not after `now` (a clock that ran
+// ahead says nothing about order), of the same host part, in order of their time; returns the
+// newest break. Revisions are compared only between snapshots of the same host: members lag behind
+// each other. A break whose `newer` is not later than `accepted` (a snapshot name's time) is passed
+// over.
 std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>& snapshots,
-                                               std::optional<UnixSeconds> accepted);
+                                               std::optional<UnixSeconds> accepted,
+                                               UnixSeconds now = UnixSeconds::max());
 
-// What the operator accepted, kept in the directory as ".etcd-snapshot.history" (JSON).
+// What the operator accepted, kept in the directory as ".etcd-snapshot.history" (JSON): every break
+// up to the time of the newest snapshot. nullopt: nothing yet. kStorage when the file cannot be
+// read or is no such JSON: then nothing may be pruned either.
 Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory& directory);
 Result<void> accept_history(const SnapshotDirectory& directory, UnixSeconds newest);
 

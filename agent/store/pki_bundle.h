@@ -18,13 +18,15 @@ struct PkiBundleOutcome {
 };
 
 // Bundles the regular files of `pki_directory` (one level, and kubeadm's `etcd/` below it as
-// `etc/kubernetes/ssl/etcd/<file>`); symbolic links to regular files are followed. kConfig when the
-// directory is missing, empty or unreadable (which file); kStorage when it cannot be written.
+// `etc/kubernetes/ssl/etcd/<file>`); symbolic links to regular files are followed, everything else
+// is left out. kConfig when the directory is missing, empty or unreadable, or a file in it is
+// (which), or is larger than 8 MiB: then the bundle that is there stays. kStorage when it cannot be
+// written.
 Result<PkiBundleOutcome> update_pki_bundle(const SnapshotDirectory& directory,
                                            const std::string& pki_directory);
 
-// The first that exists of RKE's and kubeadm's: /etc/kubernetes/ssl, /etc/kubernetes/pki. Empty if none.
-// `root` is put in front, for tests.
+// The first that exists of RKE's and kubeadm's: /etc/kubernetes/ssl, /etc/kubernetes/pki. Empty if
+// none. `root` is put in front, for tests.
 std::string find_pki_directory(const std::string& root = "");
 
 }  // namespace etcd_snapshot

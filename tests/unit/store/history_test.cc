@@ -1,0 +1,169 @@
+#include "store/history.h"
+
+#include <algorithm>
+#include <string>
+
+#include "scratch.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+
+namespace {
+
+UnixSeconds at(int64_t seconds) {
+  return UnixSeconds(std::chrono::seconds(seconds));
+}
+
+StoredSnapshot taken(int64_t time, int64_t revision, uint64_t cluster = 0xa,
+                     const std::string& host = "", const std::string& taken_by = "node-1") {
+  StoredSnapshot snapshot;
+  snapshot.file_name = rolling_name(at(time), host, false) + ".zip";
+  snapshot.name = parse_snapshot_name(snapshot.file_name);
+  snapshot.manifest.emplace();
+  snapshot.manifest->kind = "rolling";
+  snapshot.manifest->revision = revision;
+  snapshot.manifest->cluster_id = cluster;
+  snapshot.manifest->host = taken_by;
+  return snapshot;
+}
+
+}  // namespace
+
+TEST_GROUP(History){};
+
+TEST(History, IsWholeWhileTheRevisionGrowsOrStays) {
+  CHECK_FALSE(find_history_break({}, std::nullopt).has_value());
+  CHECK_FALSE(find_history_break({taken(100, 5)}, std::nullopt).has_value());
+  CHECK_FALSE(
+      find_history_break({taken(300, 9), taken(100, 5), taken(200, 5)}, std::nullopt).has_value());
+}
+
+TEST(History, BreaksWhereTheRevisionWentBack) {
+  const auto found =
+      find_history_break({taken(300, 6), taken(200, 5), taken(100, 50)}, std::nullopt);
+  CHECK_TRUE(found.has_value());
+  CHECK_FALSE(found->cluster_changed);
+  LONGS_EQUAL(50, found->older_revision);
+  LONGS_EQUAL(5, found->newer_revision);
+  STRCMP_EQUAL("1970-01-01T00:01:40Z_etcd", found->older.c_str());
+  STRCMP_EQUAL("1970-01-01T00:03:20Z_etcd", found->newer.c_str());
+  STRCMP_EQUAL(
+      "the revision of the cluster went back from 50 (1970-01-01T00:01:40Z_etcd) to 5 "
+      "(1970-01-01T00:03:20Z_etcd), as it does when a cluster is restored from an older snapshot",
+      describe(*found).c_str());
+}
+
+TEST(History, BreaksWhereTheClusterChanged) {
+  const auto found =
+      find_history_break({taken(200, 90, 0xcdf818194e3a8c32), taken(100, 50, 0xb)}, std::nullopt);
+  CHECK_TRUE(found.has_value());
+  CHECK_TRUE(found->cluster_changed);
+  STRCMP_EQUAL(
+      "the snapshots come from two clusters: 1970-01-01T00:01:40Z_etcd of cluster b, "
+      "1970-01-01T00:03:20Z_etcd of cluster cdf818194e3a8c32",
+      describe(*found).c_str());
+}
+
+TEST(History, ReportsTheNewestBreak) {
+  const auto found = find_history_break(
+      {taken(100, 50), taken(200, 5), taken(300, 70, 0xb), taken(400, 80, 0xb)}, std::nullopt);
+  CHECK_TRUE(found.has_value());
+  STRCMP_EQUAL("1970-01-01T00:05:00Z_etcd", found->newer.c_str());
+}
+
+TEST(History, PassesOverWhatWasAccepted) {
+  const std::vector<StoredSnapshot> snapshots = {taken(100, 50), taken(200, 5), taken(300, 6)};
+  CHECK_TRUE(find_history_break(snapshots, at(199)).has_value());
+  CHECK_FALSE(find_history_break(snapshots, at(200)).has_value());
+  CHECK_FALSE(find_history_break(snapshots, at(300)).has_value());
+  // A further one after that freezes again.
+  std::vector<StoredSnapshot> later = snapshots;
+  later.push_back(taken(400, 2));
+  CHECK_TRUE(find_history_break(later, at(300)).has_value());
+}
+
+TEST(History, LooksAtProvenRollingSnapshotsOnly) {
+  StoredSnapshot unproven = taken(200, 1);
+  unproven.manifest.reset();
+  StoredSnapshot by_hand = taken(201, 1);
+  by_hand.name->kind = SnapshotKind::kOneTime;
+  StoredSnapshot foreign = taken(202, 1);
+  foreign.name.reset();
+  CHECK_FALSE(
+      find_history_break({taken(100, 50), unproven, by_hand, foreign}, std::nullopt).has_value());
+}
+
+TEST(History, IsOneForEachHostOfASharedDirectory) {
+  CHECK_FALSE(find_history_break({taken(100, 50, 0xa, "n1"), taken(200, 5, 0xb, "n2"),
+                                  taken(300, 60, 0xa, "n1"), taken(400, 6, 0xb, "n2")},
+                                 std::nullopt)
+                  .has_value());
+  CHECK_TRUE(find_history_break(
+                 {taken(100, 50, 0xa, "n1"), taken(200, 5, 0xb, "n2"), taken(300, 40, 0xa, "n1")},
+                 std::nullopt)
+                 .has_value());
+}
+
+TEST(History, BearsMembersThatLagBehindEachOther) {
+  CHECK_FALSE(find_history_break({taken(100, 50, 0xa, "", "n1"), taken(101, 48, 0xa, "", "n2"),
+                                  taken(200, 60, 0xa, "", "n1"), taken(201, 59, 0xa, "", "n2")},
+                                 std::nullopt)
+                  .has_value());
+  CHECK_TRUE(find_history_break({taken(100, 50, 0xa, "", "n1"), taken(101, 48, 0xb, "", "n2")},
+                                std::nullopt)
+                 .has_value());
+}
+
+TEST(History, LeavesOutWhatIsDatedInTheFuture) {
+  // The clock ran ahead once; what was taken after it was set back has a higher revision.
+  const std::vector<StoredSnapshot> snapshots = {taken(100, 5), taken(200, 7), taken(9000, 6)};
+  CHECK_FALSE(find_history_break(snapshots, std::nullopt, at(200)).has_value());
+  CHECK_TRUE(find_history_break(snapshots, std::nullopt, at(9000)).has_value());
+}
+
+TEST(History, DoesNotDependOnTheOrderOfTheList) {
+  std::vector<StoredSnapshot> snapshots = {taken(100, 5), taken(100, 6), taken(200, 6),
+                                           taken(300, 9)};
+  std::sort(snapshots.begin(), snapshots.end(), [](const auto& a, const auto& b) {
+    return a.manifest->revision < b.manifest->revision;
+  });
+  do {
+    CHECK_FALSE(find_history_break(snapshots, std::nullopt).has_value());
+  } while (
+      std::next_permutation(snapshots.begin(), snapshots.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.name->time, a.manifest->revision) <
+               std::pair(b.name->time, b.manifest->revision);
+      }));
+}
+
+TEST(History, RemembersWhatWasAccepted) {
+  const Scratch scratch;
+  const auto directory = SnapshotDirectory::open(scratch.path(), true);
+  CHECK_TRUE(directory.ok());
+  auto accepted = read_accepted_history(*directory);
+  CHECK_TRUE(accepted.ok());
+  CHECK_FALSE(accepted->has_value());
+  for (const int64_t time : {1525459216, 1525459999}) {
+    CHECK_TRUE(accept_history(*directory, at(time)).ok());
+    accepted = read_accepted_history(*directory);
+    CHECK_TRUE(accepted.ok());
+    CHECK_TRUE(*accepted == at(time));
+  }
+  LONGS_EQUAL(0600, scratch.mode(".etcd-snapshot.history"));
+  CHECK_TRUE(directory->list()->empty());
+}
+
+TEST(History, SaysWhenThatIsDamaged) {
+  const Scratch scratch;
+  const auto directory = SnapshotDirectory::open(scratch.path(), true);
+  for (const std::string text :
+       {"", "{", "[]", "{}", "{\"accepted\":1}", "{\"accepted\":\"yesterday\"}", "\xff\xfe"}) {
+    scratch.write(".etcd-snapshot.history", text);
+    const auto accepted = read_accepted_history(*directory);
+    CHECK_FALSE_TEXT(accepted.ok(), text.c_str());
+    CHECK_TRUE(accepted.error().kind == ErrorKind::kStorage);
+    CHECK_TRUE(holds(accepted.error().message, scratch.path(".etcd-snapshot.history")));
+    CHECK_TRUE(holds(accepted.error().hint, "--accept-history"));
+  }
+}

@@ -1,0 +1,105 @@
+#include "store/lock.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <string>
+
+#include "scratch.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+
+TEST_GROUP(Lock) {
+  Scratch scratch;
+};
+
+TEST(Lock, LetsOneRunInAndNamesTheHolder) {
+  const auto first = take_run_lock(scratch.path("run"));
+  CHECK_TRUE(first.ok());
+  const auto second = take_run_lock(scratch.path("run"));
+  CHECK_FALSE(second.ok());
+  CHECK_TRUE(second.error().kind == ErrorKind::kBusy);
+  CHECK_TRUE(second.error().retryable);
+  STRCMP_EQUAL(("another run is in progress (pid " + std::to_string(getpid()) + ")").c_str(),
+               second.error().message.c_str());
+}
+
+TEST(Lock, IsFreeAgainAndItsFileStays) {
+  {
+    const auto first = take_run_lock(scratch.path("run"));
+    CHECK_TRUE(first.ok());
+  }
+  CHECK_TRUE(scratch.has("run/lock"));
+  CHECK_TRUE(take_run_lock(scratch.path("run")).ok());
+  STRCMP_EQUAL((std::to_string(getpid()) + "\n").c_str(), scratch.read("run/lock").c_str());
+}
+
+TEST(Lock, CannotBeHeldByOthersThanItsOwner) {
+  const Umask umask_for_now(0);
+  const auto lock = take_run_lock(scratch.path("run"));
+  LONGS_EQUAL(0755, scratch.mode("run"));
+  LONGS_EQUAL(0600, scratch.mode("run/lock"));
+}
+
+TEST(Lock, EndsWithAKilledRun) {
+  int ready[2] = {};
+  CHECK_EQUAL(0, pipe(ready));
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto lock = take_run_lock(scratch.path("run"));
+    const char byte = lock.ok() ? 'y' : 'n';
+    if (write(ready[1], &byte, 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char byte = 0;
+  LONGS_EQUAL(1, read(ready[0], &byte, 1));
+  BYTES_EQUAL('y', byte);
+  const auto while_alive = take_run_lock(scratch.path("run"));
+  CHECK_FALSE(while_alive.ok());
+  CHECK_TRUE(holds(while_alive.error().message, "(pid " + std::to_string(child) + ")"));
+  CHECK_EQUAL(0, kill(child, SIGKILL));
+  CHECK_EQUAL(child, waitpid(child, nullptr, 0));
+  CHECK_TRUE(take_run_lock(scratch.path("run")).ok());
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST(Lock, NamesTheHolderOnlyWhenItIsANumber) {
+  const auto first = take_run_lock(scratch.path("run"));
+  for (const std::string text : {"", "\x1b[2J", "12x\n"}) {
+    scratch.write("run/lock", text);
+    const auto second = take_run_lock(scratch.path("run"));
+    CHECK_FALSE(second.ok());
+    STRCMP_EQUAL("another run is in progress", second.error().message.c_str());
+  }
+}
+
+TEST(Lock, SaysWhenItCannotBeTaken) {
+  scratch.write("file", "");
+  for (const std::string path : {"file", "file/below", "missing/below"}) {
+    const auto lock = take_run_lock(scratch.path(path));
+    CHECK_FALSE_TEXT(lock.ok(), path.c_str());
+    CHECK_TRUE(lock.error().kind == ErrorKind::kStorage);
+    CHECK_TRUE(holds(lock.error().message, scratch.path(path)));
+  }
+  CHECK_EQUAL(0, mkdir(scratch.path("link").c_str(), 0700));
+  CHECK_EQUAL(0, symlink("../file", scratch.path("link/lock").c_str()));
+  CHECK_FALSE(take_run_lock(scratch.path("link")).ok());
+  CHECK_EQUAL(0, chmod(scratch.path().c_str(), 0555));
+  const Unprivileged unprivileged;
+  const auto lock = take_run_lock(scratch.path("denied"));
+  CHECK_FALSE(lock.ok());
+  STRCMP_EQUAL("run as root", lock.error().hint.c_str());
+}
+
+TEST(Lock, LiesWhereSystemdSays) {
+  CHECK_EQUAL(0, unsetenv("RUNTIME_DIRECTORY"));
+  STRCMP_EQUAL("/run/etcd-snapshot", runtime_directory().c_str());
+  CHECK_EQUAL(0, setenv("RUNTIME_DIRECTORY", "", 1));
+  STRCMP_EQUAL("/run/etcd-snapshot", runtime_directory().c_str());
+  CHECK_EQUAL(0, setenv("RUNTIME_DIRECTORY", "/run/a:/run/b", 1));
+  STRCMP_EQUAL("/run/a", runtime_directory().c_str());
+  CHECK_EQUAL(0, unsetenv("RUNTIME_DIRECTORY"));
+}
