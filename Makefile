@@ -69,8 +69,11 @@ MODULES := app systemd store archive etcd config base
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
-	tests/unit/config/load_test.cc
-etcd_TEST := tests/unit/etcd/grpc_test.cc
+	tests/unit/config/s3_policy_test.cc tests/unit/config/load_test.cc
+etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
+	tests/unit/etcd/snapshot_stream_test.cc tests/unit/etcd/stream_fuzz_test.cc \
+	tests/unit/etcd/client_test.cc tests/unit/etcd/discovery_test.cc tests/unit/etcd/connect_test.cc \
+	tests/unit/fakes/etcd.cc tests/unit/fakes/certificates.cc
 archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_test.cc \
 	tests/unit/archive/zip_writer_test.cc tests/unit/archive/zstd_writer_test.cc \
 	tests/unit/archive/writer_test.cc tests/unit/archive/reader_test.cc \
@@ -80,6 +83,9 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
+app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
+	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
+	tests/unit/app/progress_test.cc tests/unit/fakes/etcd.cc
 
 LIBS_generator := $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
 LIBS := $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
@@ -102,6 +108,8 @@ endef
 archive_TEST_LIBS := archive base
 store_TEST_LIBS := store archive base
 systemd_TEST_LIBS := systemd config base
+app_TEST_LIBS := app systemd store archive etcd config base
+etcd_TEST_LIBS := etcd config base
 $(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
 
 # A source that is added or dropped changes the archive, too.

@@ -125,12 +125,19 @@ Result<void> write_drop_in(int output_fd, const DropIn& drop_in) {
   return written;
 }
 
-Result<void> write_all_drop_ins(const char* output, const std::vector<DropIn>& drop_ins) {
-  if (drop_ins.empty()) return {};
+// Each for itself: one that cannot be written keeps no other from being written.
+void write_plan(const char* output, Plan& plan) {
+  if (plan.drop_ins.empty()) return;
   const UniqueFd output_fd(open(output, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!output_fd) return system_error(ErrorKind::kStorage, "cannot open", output);
-  for (const DropIn& drop_in : drop_ins) ES_TRY(write_drop_in(output_fd.get(), drop_in));
-  return {};
+  if (!output_fd) {
+    plan.errors.push_back(system_error(ErrorKind::kStorage, "cannot open", output));
+    return;
+  }
+  for (const DropIn& drop_in : plan.drop_ins) {
+    if (auto written = write_drop_in(output_fd.get(), drop_in); !written) {
+      plan.errors.push_back(written.take_error());
+    }
+  }
 }
 
 int generate(const char* output) {
@@ -141,17 +148,17 @@ int generate(const char* output) {
   Plan plan;
   plan_timer(root, plan);
   plan_service(root, plan);
-  const auto written = write_all_drop_ins(output, plan.drop_ins);
+  write_plan(output, plan);
 
   for (const Error& error : plan.errors) {
-    report(LOG_ERR,
-           error.message +
-               "; until this is corrected and `systemctl daemon-reload` was run, the units "
-               "keep their own settings and runs of etcd-snapshot fail");
+    report(LOG_ERR, error.kind != ErrorKind::kConfig
+                        ? error.message
+                        : error.message +
+                              "; until this is corrected and `systemctl daemon-reload` was run, "
+                              "the units keep their own settings and runs of etcd-snapshot fail");
   }
-  if (!written) report(LOG_ERR, written.error().message);
   // systemd logs the failure of a generator and goes on.
-  return plan.errors.empty() && written ? kExitOk : kExitInternal;
+  return plan.errors.empty() ? kExitOk : kExitInternal;
 }
 
 int print(std::string_view text) {

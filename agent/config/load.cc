@@ -1,0 +1,181 @@
+#include "config/load.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/files.h"
+#include "base/go_duration.h"
+#include "config/host_ini.h"
+#include "config/network.h"
+#include "config/value.h"
+
+namespace etcd_snapshot {
+namespace {
+
+using Warnings = std::vector<ConfigWarning>;
+
+// A cluster.yml with every addon inline is some 100 KiB. The generator delays every boot and reload
+// while yaml-cpp reads, and that takes seconds from a few MiB on.
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
+Error config_error(std::string message, std::string hint) {
+  Error error;
+  error.kind = ErrorKind::kConfig;
+  error.message = std::move(message);
+  error.hint = std::move(hint);
+  return error;
+}
+
+// The text of a file that may be missing unless it is required.
+Result<std::optional<std::string>> read_optional(const std::string& path, bool required) {
+  ES_ASSIGN(text, read_config_file(path));
+  if (!text && required) {
+    Error error = system_error(ErrorKind::kConfig, "cannot read", path, ENOENT);
+    error.hint = "give the path of an existing file, or leave the option out for the default";
+    return error;
+  }
+  return text;
+}
+
+// The files that etcd-snapshot.conf names.
+struct NamedFile {
+  std::string_view section, key;
+  const std::string& path;
+  mode_t exposed;  // the mode bits of a secret that others can read; 0: no secret
+};
+
+std::vector<NamedFile> named_files(const HostSettings& host) {
+  // The key of a certificate is often shared with a group on purpose (the etcd user's).
+  const mode_t others = S_IROTH;
+  const mode_t anybody = S_IRGRP | S_IROTH;
+  const std::vector<NamedFile> all = {
+      {"etcd", "ca_file", host.etcd.ca_file, 0},
+      {"etcd", "cert_file", host.etcd.cert_file, 0},
+      {"etcd", "key_file", host.etcd.key_file, others},
+      {"etcd", "password_file", host.etcd.password_file, anybody},
+      {"s3", "ca_file", host.s3.ca_file, 0},
+      {"s3", "access_key_file", host.s3.access_key_file, 0},
+      {"s3", "secret_key_file", host.s3.secret_key_file, anybody},
+  };
+  return all;
+}
+
+void warn_if_exposed(const std::string& path, mode_t bits, Warnings& warnings) {
+  struct stat status = {};
+  // One that cannot be looked at is told of by whoever reads it.
+  if (stat(path.c_str(), &status) != 0 || (status.st_mode & bits) == 0) return;
+  warnings.push_back(
+      {fmt::format("{}: holds a secret, and {} can read it (mode {:04o}); run: "
+                   "chmod 600 {}",
+                   path, (status.st_mode & S_IROTH) != 0 ? "everybody" : "its group",
+                   status.st_mode & 07777, path)});
+}
+
+Result<void> check_readable(const Place& place, const std::string& path) {
+  constexpr std::string_view kAccepted = "the absolute path of a readable file";
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!fd) {
+    return bad_value(place, fmt::format("cannot be read ({}):", strerror(errno)), path, kAccepted);
+  }
+  struct stat status = {};
+  if (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return bad_value(place, "not a regular file:", path, kAccepted);
+  }
+  return {};
+}
+
+Result<void> check_named_files(const std::string& host_file, const HostSettings& host,
+                               const KeyLines& lines, Warnings& warnings) {
+  for (const NamedFile& file : named_files(host)) {
+    if (file.path.empty()) continue;
+    const auto line = lines.find(fmt::format("{}.{}", file.section, file.key));
+    const Place place{host_file, line == lines.end() ? 0 : line->second,
+                      fmt::format("[{}] {}", file.section, file.key)};
+    ES_TRY(check_readable(place, file.path));
+    if (file.exposed != 0) warn_if_exposed(file.path, file.exposed, warnings);
+  }
+  return {};
+}
+
+// What takes both files to see.
+Result<void> check_together(const Policy& policy, const HostSettings& host, Warnings& warnings) {
+  const bool counts = host.snapshots.retention_unit == RetentionUnit::kSnapshots;
+  if (counts && !policy.retention_countable) {
+    return config_error(
+        fmt::format("{}a duration, '{}', while etcd-snapshot.conf says retention_unit = snapshots; "
+                    "accepted: a whole number in backup_config.retention",
+                    policy.retention_place, shown(policy.retention_text)),
+        "write how many snapshots to keep, or remove retention_unit from [snapshots]");
+  }
+  if (!policy.recurring) return {};
+  if (counts ? policy.retention_number == 0 : policy.retention == Nanoseconds(0)) {
+    warnings.push_back({policy.retention_place +
+                        "zero: every cycle deletes all older snapshots; only the newest proven "
+                        "one stays"});
+  } else if (!counts && policy.retention < policy.interval) {
+    warnings.push_back({fmt::format(
+        "{}shorter than the interval ({} and {}): legal, but older snapshots expire before the "
+        "next one is taken; the newest proven one always stays",
+        policy.retention_place, format_go_duration(policy.retention),
+        format_go_duration(policy.interval))});
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> read_config_file(const std::string& path) {
+  struct stat status = {};
+  if (stat(path.c_str(), &status) != 0) {
+    if (errno == ENOENT) return std::optional<std::string>();
+    return system_error(ErrorKind::kConfig, "cannot read", path);
+  }
+  // A character device is let through: a file linked to /dev/null is how units are masked.
+  if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
+    return config_error(fmt::format("cannot read {}: not a regular file", path),
+                        "put a regular file there");
+  }
+  ES_ASSIGN(text, read_file(path, ErrorKind::kConfig, kMaxConfigBytes));
+  return std::optional<std::string>(std::move(text));
+}
+
+Result<Settings> load_settings(const ConfigPaths& paths) {
+  Settings settings;
+  KeyLines lines;
+  ES_ASSIGN(host_text, read_optional(paths.host_file, paths.host_required));
+  if (host_text) {
+    ES_ASSIGN(host, read_host_ini(paths.host_file, *host_text, lines));
+    settings.host = std::move(host);
+  }
+  ES_ASSIGN(cluster_text, read_optional(paths.cluster_file, paths.cluster_required));
+  settings.policy_present = cluster_text.has_value();
+  if (cluster_text) {
+    ES_ASSIGN(policy, parse_cluster_yaml(paths.cluster_file, *cluster_text, settings.warnings));
+    settings.policy = std::move(policy);
+  }
+  ES_TRY(check_together(settings.policy, settings.host, settings.warnings));
+
+  constexpr mode_t kAnybody = S_IRGRP | S_IROTH;
+  if (settings.policy.s3 && !settings.policy.s3->secret_key.empty()) {
+    warn_if_exposed(paths.cluster_file, kAnybody, settings.warnings);
+  }
+  if (holds_user_info(settings.host.s3.proxy)) {
+    warn_if_exposed(paths.host_file, kAnybody, settings.warnings);
+  }
+  if (const std::string& textfile = settings.host.metrics_textfile;
+      !textfile.empty() && !textfile.ends_with(".prom")) {
+    settings.warnings.push_back({fmt::format(
+        "{}:{}: [metrics] textfile: '{}' does not end in .prom; node_exporter's textfile collector "
+        "reads no other files",
+        paths.host_file, lines["metrics.textfile"], shown(textfile))});
+  }
+  if (paths.check_files) {
+    ES_TRY(check_named_files(paths.host_file, settings.host, lines, settings.warnings));
+  }
+  return settings;
+}
+
+}  // namespace etcd_snapshot

@@ -1,5 +1,6 @@
 // The checked configuration: what cluster.yml (the policy) and etcd-snapshot.conf (this host) say,
-// with every default filled in. Plain data; whoever holds a Settings may rely on every comment here.
+// with every default filled in. Plain data; whoever holds a Settings may rely on every comment
+// here.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,10 @@ struct Policy {
   Nanoseconds interval{std::chrono::minutes(5)};  // > 0, whole milliseconds
   Nanoseconds retention{std::chrono::hours(24)};  // >= 0
   int64_t retention_number = 24;                  // as written, for retention_unit = snapshots
-  std::optional<Nanoseconds> timeout;             // one cycle; unset = none
+  bool retention_countable = true;     // false: written with a unit, which counts no snapshots
+  std::string retention_place;         // "FILE:LINE: KEY: " of the retention, for messages
+  std::string retention_text;          // as it was written; empty where it is not set
+  std::optional<Nanoseconds> timeout;  // one cycle; unset = none
   bool safe_timestamp = false;
   std::optional<S3Policy> s3;
 };

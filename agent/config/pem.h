@@ -1,0 +1,17 @@
+// Whether a text looks like PEM certificates, without OpenSSL: the generator must not link it. What
+// the certificates say is looked at by whoever uses them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace etcd_snapshot {
+
+// What is wrong with `text` as one or several PEM CERTIFICATE blocks (RFC 7468); empty if nothing.
+// Text between the blocks is passed over, as OpenSSL does. Never repeats the text.
+std::string pem_certificates_fault(std::string_view text);
+
+// Whether `text` is RKE's documentation verbatim: one block whose body is `$CERTIFICATE`.
+bool is_placeholder_certificate(std::string_view text);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,130 @@
+#include "config/s3_policy.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "config/network.h"
+#include "config/pem.h"
+
+namespace etcd_snapshot {
+namespace {
+
+bool is_name_character(unsigned char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+         c == '.' || c == '_';
+}
+
+bool is_name(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), is_name_character);
+}
+
+bool is_control(unsigned char c) {
+  return c < 0x20 || c == 0x7f;
+}
+
+// Keys go into a header: one line of visible ASCII.
+Result<std::string> check_secret(const Place& place, const std::string& value) {
+  const bool visible =
+      std::all_of(value.begin(), value.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  if (visible) return value;
+  return bad_setting(place, "a space, line end or other character that no key holds (not shown)",
+                     "printable ASCII without spaces");
+}
+
+Result<std::string> check_bucket(const Place& place, const std::string& value) {
+  if (value.size() >= 3 && value.size() <= 63 && is_name(value)) return value;
+  return bad_value(place, "not the name of a bucket:", value,
+                   "3 to 63 letters, digits, points, hyphens and underscores");
+}
+
+Result<std::string> check_region(const Place& place, const std::string& value) {
+  if (is_name(value) && value.size() <= 64) return value;
+  return bad_value(place, "not a region:", value, "a region such as eu-central-1, or nothing");
+}
+
+Result<std::string> check_folder(const Place& place, const std::string& value) {
+  constexpr std::string_view kAccepted =
+      "names with single slashes between them, none of them . or .., or nothing";
+  std::string_view folder = value;
+  while (folder.starts_with('/')) folder.remove_prefix(1);
+  while (folder.ends_with('/')) folder.remove_suffix(1);
+  if (std::any_of(folder.begin(), folder.end(), is_control)) {
+    return bad_value(place, "a control character in", value, kAccepted);
+  }
+  // What S3 allows a key, less what a snapshot's name takes of it.
+  if (folder.size() > 700) return bad_value(place, "too long:", value, "at most 700 bytes");
+  for (std::string_view rest = folder; !rest.empty();) {
+    const size_t end = std::min(rest.find('/'), rest.size());
+    const std::string_view component = rest.substr(0, end);
+    if (component.empty()) return bad_value(place, "an empty name in", value, kAccepted);
+    if (component == "." || component == "..") {
+      return bad_value(place, "a relative name in", value, kAccepted);
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return std::string(folder);
+}
+
+Result<std::string> check_endpoint(const Place& place, const std::string& value) {
+  ES_ASSIGN(endpoint, parse_endpoint(place, value));
+  return to_string(endpoint);
+}
+
+Result<std::string> check_custom_ca(const Place& place, const std::string& value) {
+  std::string fault = pem_certificates_fault(value);
+  if (fault.empty()) return value;
+  if (value.find("\\n") != value.npos && value.find('\n') == value.npos) {
+    fault = "\\n where line ends belong (write the text as a block after `custom_ca: |-`)";
+  }
+  return bad_setting(place, "not PEM certificates: " + fault,
+                     "one or several blocks from -----BEGIN CERTIFICATE----- to -----END "
+                     "CERTIFICATE-----");
+}
+
+using Check = Result<std::string> (*)(const Place&, const std::string&);
+
+// Reads one key into `out`, which stays as it is where the key is not set.
+Result<void> read_key(const YamlMap& map, std::string_view key, Check check, std::string& out) {
+  ES_ASSIGN(text, map.text(key));
+  if (!text) return {};
+  ES_ASSIGN(value, check(map.place_of(key), *text));
+  out = value;
+  return {};
+}
+
+}  // namespace
+
+Result<S3Policy> read_s3_policy(const YamlMap& map, std::vector<ConfigWarning>& warnings) {
+  S3Policy s3;
+  s3.endpoint = kDefaultS3Endpoint;
+  ES_TRY(read_key(map, "access_key", check_secret, s3.access_key));
+  ES_TRY(read_key(map, "secret_key", check_secret, s3.secret_key));
+  ES_TRY(read_key(map, "bucket_name", check_bucket, s3.bucket_name));
+  ES_TRY(read_key(map, "region", check_region, s3.region));
+  ES_TRY(read_key(map, "folder", check_folder, s3.folder));
+  ES_TRY(read_key(map, "endpoint", check_endpoint, s3.endpoint));
+
+  ES_ASSIGN(ca, map.text("custom_ca"));
+  if (ca && is_placeholder_certificate(*ca)) {
+    warnings.push_back({at(map.place_of("custom_ca")) +
+                        "still holds the placeholder $CERTIFICATE of the documentation; taken as "
+                        "not set, put the certificate there or remove the key"});
+  } else if (ca) {
+    ES_ASSIGN(checked, check_custom_ca(map.place_of("custom_ca"), *ca));
+    s3.custom_ca = checked;
+  }
+
+  if (s3.bucket_name.empty()) {
+    return bad_setting(map.place_of("bucket_name"), "missing", "the name of the bucket");
+  }
+  if (s3.access_key.empty() != s3.secret_key.empty()) {
+    const char* there = s3.access_key.empty() ? "secret_key" : "access_key";
+    const char* missing = s3.access_key.empty() ? "access_key" : "secret_key";
+    return bad_setting(map.place_of(there), std::string("set without ") + missing,
+                       "both, or neither (then key files, the environment or the role of the "
+                       "machine are used)");
+  }
+  return s3;
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,197 @@
+#include "config/value.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace etcd_snapshot {
+namespace {
+
+// The generator reads the same files, hence the reload.
+constexpr std::string_view kHint =
+    "correct the file, try it with `etcd-snapshot check`, then run `systemctl daemon-reload`";
+
+// The length of the UTF-8 sequence at the front of `text`, 0 if there is none. Overlong forms,
+// surrogates and code points beyond U+10FFFF are none (RFC 3629 section 4).
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2 || lead > 0xF4) return 0;
+  const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  if (text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
+  if (lead == 0xED && byte(1) > 0x9F) return 0;
+  if (lead == 0xF0 && byte(1) < 0x90) return 0;
+  if (lead == 0xF4 && byte(1) > 0x8F) return 0;
+  return length;
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Why `text` is no plain decimal number; empty if it is one. The spellings that a YAML 1.1 reader
+// would take for some other number get a name of their own.
+std::string_view number_fault(std::string_view text) {
+  if (text.empty()) return "no number:";
+  if (text.find_first_of(" \t") != text.npos) return "a space in the number";
+  if (text.front() == '-') return "a negative number:";
+  if (text.front() == '+') return "a number with a sign:";
+  if (std::all_of(text.begin(), text.end(), is_digit)) {
+    return text.size() > 1 && text.front() == '0'
+               ? "a leading zero (RKE would read an octal number) in"
+               : "";
+  }
+  if (text.starts_with("0x") || text.starts_with("0X") || text.starts_with("0o")) {
+    return "not a decimal number:";
+  }
+  if (!is_digit(text.front()) && text.front() != '.') return "not a number:";
+  if (text.find('.') != text.npos) return "a fraction:";
+  if (text.find('_') != text.npos) return "a number with underscores:";
+  return "";
+}
+
+// `digits` has passed number_fault. nullopt: beyond 64 bits.
+std::optional<int64_t> to_number(std::string_view digits) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  int64_t number = 0;
+  for (const char c : digits) {
+    const int digit = c - '0';
+    if (number > (kMax - digit) / 10) return std::nullopt;
+    number = number * 10 + digit;
+  }
+  return number;
+}
+
+}  // namespace
+
+std::string at(const Place& place) {
+  return fmt::format("{}:{}: {}: ", place.file, place.line, place.key);
+}
+
+std::string shown(std::string_view value) {
+  constexpr size_t kMaxShown = 80;
+  std::string text;
+  while (!value.empty() && text.size() < kMaxShown) {
+    const size_t length = utf8_length(value);
+    const unsigned char first = static_cast<unsigned char>(value.front());
+    if (length == 0 || first < 0x20 || first == 0x7f) {
+      text += fmt::format("\\x{:02x}", first);
+      value.remove_prefix(1);
+      continue;
+    }
+    text += value.substr(0, length);
+    value.remove_prefix(length);
+  }
+  return value.empty() ? text : text + "...";
+}
+
+Error bad_value(const Place& place, std::string_view what, std::string_view value,
+                std::string_view accepted) {
+  return bad_setting(place, fmt::format("{} '{}'", what, shown(value)), accepted);
+}
+
+Error bad_setting(const Place& place, std::string_view what, std::string_view accepted) {
+  Error error;
+  error.kind = ErrorKind::kConfig;
+  error.message = fmt::format("{}{}; accepted: {}", at(place), what, accepted);
+  error.hint = kHint;
+  return error;
+}
+
+int first_bad_text_line(std::string_view text) {
+  int line = 1;
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    const unsigned char first = static_cast<unsigned char>(text.front());
+    if (length == 0 || first == 0x7f) return line;
+    if (first < 0x20 && first != '\t' && first != '\n' && first != '\r') return line;
+    if (first == '\n') ++line;
+    text.remove_prefix(length);
+  }
+  return 0;
+}
+
+Result<int64_t> parse_whole_number(const Place& place, std::string_view text, int64_t min,
+                                   int64_t max) {
+  const std::string accepted = fmt::format("a whole number from {} to {}", min, max);
+  std::string_view fault = number_fault(text);
+  if (fault.empty() && !std::all_of(text.begin(), text.end(), is_digit)) {
+    fault = "not a whole number:";
+  }
+  if (!fault.empty()) return bad_value(place, fault, text, accepted);
+  const std::optional<int64_t> number = to_number(text);
+  if (!number || *number > max) return bad_value(place, "too large:", text, accepted);
+  if (*number < min) return bad_value(place, "too small:", text, accepted);
+  return *number;
+}
+
+Result<bool> parse_boolean(const Place& place, std::string_view text) {
+  struct Word {
+    std::string_view spelling;
+    bool value;
+  };
+  static constexpr Word kWords[] = {
+      {"true", true}, {"True", true},   {"TRUE", true},   {"yes", true},    {"Yes", true},
+      {"YES", true},  {"on", true},     {"On", true},     {"ON", true},     {"y", true},
+      {"Y", true},    {"false", false}, {"False", false}, {"FALSE", false}, {"no", false},
+      {"No", false},  {"NO", false},    {"off", false},   {"Off", false},   {"OFF", false},
+      {"n", false},   {"N", false}};
+  for (const Word& word : kWords) {
+    if (word.spelling == text) return word.value;
+  }
+  return bad_value(place, "not a boolean:", text, "true or false (or yes/no, on/off)");
+}
+
+Result<HoursOrMinutes> parse_hours_or_minutes(const Place& place, std::string_view text,
+                                              Zero zero) {
+  const std::string accepted =
+      fmt::format("a {} whole number of hours (12), or of minutes with m (30m)",
+                  zero == Zero::kAllowed ? "non-negative" : "positive");
+  std::string_view digits = text;
+  HoursOrMinutes value;
+  value.minutes = digits.size() > 1 && digits.back() == 'm';
+  if (value.minutes) digits.remove_suffix(1);
+  std::string_view fault = number_fault(digits);
+  if (fault.empty() && !std::all_of(digits.begin(), digits.end(), is_digit)) {
+    fault = "unknown unit in";
+  }
+  if (!fault.empty()) return bad_value(place, fault, text, accepted);
+
+  const auto unit =
+      value.minutes ? Nanoseconds(std::chrono::minutes(1)) : Nanoseconds(std::chrono::hours(1));
+  const std::optional<int64_t> number = to_number(digits);
+  if (!number || *number > Nanoseconds::max() / unit) {
+    return bad_value(place, "longer than a duration can be (about 292 years):", text, accepted);
+  }
+  if (*number == 0 && zero == Zero::kRefused) {
+    return bad_value(place, "zero:", text, accepted);
+  }
+  value.number = *number;
+  value.duration = unit * value.number;
+  return value;
+}
+
+Result<std::string> parse_absolute_path(const Place& place, std::string_view text) {
+  constexpr std::string_view kAccepted =
+      "an absolute path (from /) without quotes and without . or .. components";
+  if (!text.starts_with('/')) return bad_value(place, "not an absolute path:", text, kAccepted);
+  std::string path;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('/', 1), text.size());
+    const std::string_view component = text.substr(1, end - 1);
+    if (component == "." || component == "..") {
+      return bad_value(place, "a relative component in", path + std::string(text), kAccepted);
+    }
+    if (!component.empty()) path += "/" + std::string(component);
+    text.remove_prefix(end);
+  }
+  return path.empty() ? std::string("/") : path;
+}
+
+}  // namespace etcd_snapshot

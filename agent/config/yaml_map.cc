@@ -1,0 +1,198 @@
+#include "config/yaml_map.h"
+
+#include <fmt/format.h>
+#include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/eventhandler.h>
+
+#include <sstream>
+#include <utility>
+
+namespace etcd_snapshot {
+namespace {
+
+// Maps that are merged in may merge others, with anchors even themselves or each one many times.
+constexpr int kMaxMergedMaps = 64;
+
+// Thrown by our own event handler, caught in the same function: yaml-cpp has no other way to stop.
+struct SecondDocument {
+  int line;
+};
+
+// Lets the first document pass and stops where a second one begins.
+class DocumentCounter final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) throw SecondDocument{mark.line + 1};
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int documents_ = 0;
+};
+
+Error syntax_error(const std::string& path, int line, std::string_view what) {
+  Error error;
+  error.kind = ErrorKind::kConfig;
+  error.message = fmt::format("{}:{}: not well-formed YAML: {}", path, line, what);
+  error.hint = "look for wrong indentation, a missing colon or quote on this line or just above it";
+  return error;
+}
+
+std::string_view line_at(std::string_view text, int line) {
+  for (int i = 1; i < line && text.find('\n') != text.npos; ++i) {
+    text.remove_prefix(text.find('\n') + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+// yaml-cpp stops quietly where the top-level value ends: a line with too little indentation would
+// cut off the rest of the file, and backups with it.
+Result<void> check_rest(const std::string& path, const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentCounter counter;
+  try {
+    while (parser && parser.HandleNextDocument(counter)) {
+    }
+  } catch (const SecondDocument& found) {
+    const std::string_view line = line_at(text, found.line);
+    if (!line.starts_with("---") && !line.starts_with("%") && !line.starts_with("...")) {
+      return syntax_error(path, found.line, "this line belongs to nothing above it");
+    }
+  }
+  return {};
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  return text;
+}
+
+}  // namespace
+
+Result<YAML::Node> parse_first_document(const std::string& path, const std::string& file_text) {
+  const std::string text(without_byte_order_mark(file_text));
+  if (const int line = first_bad_text_line(text); line != 0) {
+    return syntax_error(path, line, "a control character, or bytes that are not UTF-8");
+  }
+  try {
+    YAML::Node root = YAML::Load(text);
+    ES_TRY(check_rest(path, text));
+    return root;
+  } catch (const YAML::DeepRecursion& error) {
+    return syntax_error(path, error.mark.line + 1, "nested too deeply");
+  } catch (const YAML::Exception& error) {
+    // What follows the colon is text of the file (an anchor, a tag), which may be part of a secret.
+    const std::string what = error.msg.substr(0, error.msg.find(':'));
+    return syntax_error(path, error.mark.is_null() ? 1 : error.mark.line + 1, what);
+  }
+}
+
+bool is_unset(const YAML::Node& node) {
+  return !node.IsDefined() || node.IsNull() || (node.IsScalar() && node.Scalar().empty());
+}
+
+std::string_view shape_of(const YAML::Node& node) {
+  if (is_unset(node)) return "nothing";
+  return node.IsMap() ? "a map" : node.IsSequence() ? "a list" : "a single value";
+}
+
+Result<YamlMap> YamlMap::read(const Place& place, const YAML::Node& node) {
+  YamlMap map;
+  map.place_ = place;
+  if (is_unset(node)) return map;
+  if (!node.IsMap()) {
+    Place shown_place = place;
+    if (place.key.empty()) shown_place.key = "the document";
+    return bad_setting(shown_place, fmt::format("{} where a map belongs", shape_of(node)),
+                       "indented `key: value` lines");
+  }
+  ES_TRY(map.add(node));
+  return map;
+}
+
+Result<void> YamlMap::add(const YAML::Node& node) {
+  const bool merged = maps_added_ > 0;
+  if (++maps_added_ > kMaxMergedMaps) {
+    return bad_setting(place_of("<<"), "too many merged maps",
+                       fmt::format("at most {}", kMaxMergedMaps));
+  }
+  const size_t first_own = entries_.size();
+  std::vector<YAML::Node> merges;
+  for (const auto& pair : node) {
+    if (!pair.first.IsScalar()) continue;
+    Entry entry{pair.first.Scalar(), pair.first.Mark().line + 1, pair.second};
+    if (entry.key == "<<") {
+      merges.push_back(pair.second);
+      continue;
+    }
+    const auto [place, is_new] = index_.try_emplace(entry.key, entries_.size());
+    if (is_new) {
+      entries_.push_back(std::move(entry));
+      continue;
+    }
+    // What was there before a merge wins; the document's own keys are RKE's business, but for ours.
+    const bool hidden = merged && place->second < first_own;
+    if (hidden || (place_.key.empty() && entry.key != "services")) continue;
+    Place twice = place_of(entry.key);
+    const int first_line = std::exchange(twice.line, entry.line);
+    return bad_setting(twice, fmt::format("written twice, first on line {}", first_line),
+                       "each key once");
+  }
+  for (const YAML::Node& merge : merges) {
+    if (merge.IsMap()) {
+      ES_TRY(add(merge));
+      continue;
+    }
+    if (!merge.IsSequence()) return bad_setting(place_of("<<"), "no map to merge", "`<<: *anchor`");
+    for (const auto& part : merge) {
+      if (!part.IsMap()) return bad_setting(place_of("<<"), "no map to merge", "`<<: *anchor`");
+      ES_TRY(add(part));
+    }
+  }
+  return {};
+}
+
+const YamlMap::Entry* YamlMap::find(std::string_view key) const {
+  const auto found = index_.find(key);
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+Place YamlMap::place_of(std::string_view key) const {
+  const Entry* entry = find(key);
+  return {place_.file, entry == nullptr ? place_.line : entry->line,
+          place_.key.empty() ? std::string(key) : fmt::format("{}.{}", place_.key, key)};
+}
+
+Result<YamlMap> YamlMap::map(std::string_view key) const {
+  const Entry* entry = find(key);
+  return read(place_of(key), entry == nullptr ? YAML::Node() : entry->value);
+}
+
+Result<std::optional<std::string>> YamlMap::text(std::string_view key) const {
+  const Entry* entry = find(key);
+  if (entry == nullptr || is_unset(entry->value)) return std::optional<std::string>();
+  if (!entry->value.IsScalar()) {
+    return bad_setting(place_of(key),
+                       fmt::format("{} where one value belongs", shape_of(entry->value)),
+                       "a single value on the same line");
+  }
+  return std::optional<std::string>(entry->value.Scalar());
+}
+
+bool YamlMap::is_set(std::string_view key) const {
+  const Entry* entry = find(key);
+  return entry != nullptr && !is_unset(entry->value);
+}
+
+}  // namespace etcd_snapshot
