@@ -148,9 +148,11 @@ build/tests/zip_stream: build/release/tests/tools/zip_stream.o build/release/arc
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) $(HARDENING_LD) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS)
 
+build/bench/fill: build/release/tests/bench/kube_objects.o build/release/tests/bench/connection.o
+build/bench/drain: build/release/tests/bench/connection.o
 build/bench/%: build/release/tests/bench/%.o
 	$(say) LINK $@
-	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) -o $@ $< -Wl,--as-needed $(LIBS)
+	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--as-needed $(LIBS)
 
 # --- what it takes, from the distribution's packages -------------------------------------------
 # build: to build and install; test: what the tests and the demo start.
@@ -173,7 +175,7 @@ demo:
 
 bench:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory all build/bench/fill build/bench/drain
+	$(Q)$(MAKE) --no-print-directory all build/bench/fill build/bench/drain build/bench/measure
 	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 lint:
