@@ -20,6 +20,8 @@ class Progress {
   virtual void phase(std::string_view text) = 0;
   // Bytes done of the phase; total 0 = not known. Called often: implementations thin it out.
   virtual void advance(int64_t done_bytes, int64_t total_bytes) = 0;
+  // The end, in words that stay: what `systemctl status` shows until the next run.
+  virtual void finish(std::string_view text) = 0;
 };
 
 struct Context {

@@ -36,6 +36,7 @@ class Cycle {
     announce();
     watch_clock();
     snapshot_and_prune();
+    context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
     state_.finished = format_utc(context_.clock.now());
     state_.exit_code = exit_code_;
     if (auto written = write_run_state(runtime_dir, state_); !written) {
@@ -89,6 +90,8 @@ class Cycle {
     auto outcome = take(*directory);
     if (outcome) {
       state_.snapshot = outcome->base;
+      summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
+                             context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
     } else {
       fail(outcome.error());
@@ -219,6 +222,7 @@ class Cycle {
   }
 
   int fail(const Error& error) {
+    if (summary_.empty()) summary_ = error.message;
     report_failure(context_.log, error);
     settle(exit_code(error.kind));
     return exit_code_;
@@ -232,6 +236,7 @@ class Cycle {
   Context& context_;
   const Policy& policy_;
   RunState state_;
+  std::string summary_;  // for the status line: the snapshot, or why there is none
   bool clock_hold_ = false;
   int exit_code_ = kExitOk;
 };

@@ -19,6 +19,7 @@ class NoProgress final : public Progress {
  public:
   void phase(std::string_view) override {}
   void advance(int64_t, int64_t) override {}
+  void finish(std::string_view) override {}
 };
 
 struct Options {
@@ -49,6 +50,15 @@ Result<Settings> load_checked(const ConfigPaths& paths) {
   return settings;
 }
 
+// For the commands that only look: what can be known although the policy, or a file that the host's
+// settings name, is wrong. At three in the morning `list` has to answer.
+Result<Settings> load_host_only(ConfigPaths paths) {
+  paths.cluster_file = "/dev/null";
+  paths.cluster_required = false;
+  paths.check_files = false;
+  return load_settings(paths);
+}
+
 // `run` is somebody's only if the file that asks for it is there.
 Result<void> check_policy_present(const Settings& settings, const ConfigPaths& paths) {
   if (settings.policy_present) return {};
@@ -65,6 +75,13 @@ int run_command(const std::string& command, const Options& options) {
   if (settings && command == "run") {
     if (auto present = check_policy_present(*settings, options.paths); !present) {
       settings = present.take_error();
+    }
+  }
+  std::optional<Error> config_error;
+  if (!settings && (command == "list" || command == "check")) {
+    if (auto partly = load_host_only(options.paths)) {
+      config_error = settings.take_error();
+      settings = std::move(partly);
     }
   }
   const auto log = make_log(settings ? settings->host.log_level : LogLevel::kInfo, clock);
@@ -86,10 +103,13 @@ int run_command(const std::string& command, const Options& options) {
   Context context{*settings, clock, *log, **http, *progress, host_name(), std::nullopt};
   if (command == "run") return command_run(context);
   if (command == "save") return command_save(context, options.name);
-  if (command == "list") return command_list(context, options.json);
+  if (command == "list") {
+    if (config_error) print_error(*config_error);
+    return command_list(context, options.json);
+  }
   if (command == "prune") return command_prune(context, options.dry_run, options.accept);
   if (command == "delete") return command_delete(context, options.name, options.force);
-  return command_check(context, options.paths);
+  return command_check(context, options.paths, config_error);
 }
 
 void add_commands(CLI::App& app, Options& options) {

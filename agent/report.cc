@@ -22,8 +22,7 @@ void report_error(Log& log, const std::string& message, const Error& error,
 void report_failure(Log& log, const Error& error) {
   switch (error.kind) {
     case ErrorKind::kUnverified:
-      return report_error(log, "Backup is not good and was not kept", error,
-                          kUnverified);
+      return report_error(log, "Backup is not good and was not kept", error, kUnverified);
     case ErrorKind::kStorage:
       return report_error(log, "Backup failed: local storage", error, kStorageFailed);
     case ErrorKind::kBusy:

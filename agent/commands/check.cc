@@ -51,9 +51,14 @@ std::string yes_no(bool value) {
   return value ? "yes" : "no";
 }
 
-void check_policy(const Context& context, const ConfigPaths& paths, Findings& findings) {
+void check_policy(const Context& context, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error, Findings& findings) {
   fmt::print("Configuration\n");
   const Policy& policy = context.settings.policy;
+  if (config_error) {
+    findings.fail(*config_error);
+    return;
+  }
   const bool host_there = access(paths.host_file.c_str(), F_OK) == 0;
   findings.ok(paths.host_file + (host_there ? "" : " is not there: every setting has its default"));
   if (!context.settings.policy_present) {
@@ -212,9 +217,10 @@ void check_bundle(const Context& context, Findings& findings) {
 
 }  // namespace
 
-int command_check(Context& context, const ConfigPaths& paths) {
+int command_check(Context& context, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error) {
   Findings findings;
-  check_policy(context, paths, findings);
+  check_policy(context, paths, config_error, findings);
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);

@@ -24,8 +24,9 @@ int command_prune(Context& context, bool dry_run, bool accept);
 // proven one.
 int command_delete(Context& context, const std::string& name, bool force);
 
-// The doctor. Changes nothing.
-int command_check(Context& context, const ConfigPaths& paths);
+// The doctor. Changes nothing. `config_error`: why the settings in `context` are not all of them.
+int command_check(Context& context, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error);
 
 // "etcd-snapshot: <message>" and the hint on a line of its own, on standard error; the exit code.
 int print_error(const Error& error);

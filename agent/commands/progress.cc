@@ -65,6 +65,12 @@ void TerminalProgress::advance(int64_t done_bytes, int64_t total_bytes) {
   draw();
 }
 
+// The log line says it already.
+void TerminalProgress::finish(std::string_view) {
+  clear();
+  phase_.clear();
+}
+
 void TerminalProgress::draw() {
   if (phase_.empty()) return;
   clear();
@@ -103,6 +109,10 @@ void ServiceProgress::advance(int64_t done_bytes, int64_t total_bytes) {
   told_ = now;
   notify_status(phase_ + " " + describe_progress(done_bytes, total_bytes, now - phase_start_));
   extend_timeout(kExtendUsec);
+}
+
+void ServiceProgress::finish(std::string_view text) {
+  notify_status(text);
 }
 
 }  // namespace etcd_snapshot

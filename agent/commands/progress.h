@@ -15,6 +15,7 @@ class TerminalProgress final : public Progress {
   ~TerminalProgress() override;
   void phase(std::string_view text) override;
   void advance(int64_t done_bytes, int64_t total_bytes) override;
+  void finish(std::string_view text) override;
 
  private:
   void draw();
@@ -35,6 +36,7 @@ class ServiceProgress final : public Progress {
   explicit ServiceProgress(const Clock& clock) : clock_(clock) {}
   void phase(std::string_view text) override;
   void advance(int64_t done_bytes, int64_t total_bytes) override;
+  void finish(std::string_view text) override;
 
  private:
   const Clock& clock_;
