@@ -184,7 +184,9 @@ class Cycle {
     }
     if (plan->history_break) {
       warn("Nothing is pruned: the history of the cluster changed",
-           {{"reason", describe(*plan->history_break)}}, kFrozen);
+           {{"reason", describe(*plan->history_break)},
+            {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
+           kFrozen);
     }
     warn_of_future(*plan);
     if (auto done = carry_out(context_, directory, *plan); !done) fail(done.error());

@@ -115,7 +115,11 @@ Result<SnapshotOutcome> attempt(Context& context, SnapshotDirectory& directory,
   context.progress.phase("streaming");
   Pipeline pipeline(context, directory, request);
   ES_TRY(connection.member.snapshot(pipeline));
-  ES_ASSIGN(outcome, pipeline.complete(connection.status));
+  auto completed = pipeline.complete(connection.status);
+  if (!completed && completed.error().kind == ErrorKind::kUnverified) {
+    return completed.take_error().within(connection.member.url());
+  }
+  ES_ASSIGN(outcome, std::move(completed));
   outcome.health = connection.health;
   outcome.runtime = context.clock.monotonic() - start;
   return outcome;

@@ -117,7 +117,9 @@ Error map_error(CURLcode code, const char* detail, const HttpRequest& request) {
       error.retryable = false;
       break;
     case CURLE_SSL_CONNECT_ERROR:
-      error.hint = "check that it speaks TLS on that port, and the client certificate";
+      error.hint =
+          "check that it speaks TLS on that port (write http:// if not) and takes the client "
+          "certificate";
       break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
@@ -209,13 +211,14 @@ class CurlClient final : public HttpClient {
     }
     const bool tls = request.url.starts_with("https://");
     if (!tls && !request.url.starts_with("http://")) {
-      return Error{ErrorKind::kConfig, "'" + origin(request.url) + "' is no http:// or https:// URL", "", false, 0};
+      return Error{ErrorKind::kConfig,
+                   "'" + origin(request.url) + "' is no http:// or https:// URL", "", false, 0};
     }
     if (request.version == HttpVersion::kHttp2) {
       set(CURLOPT_HTTP_VERSION,
           static_cast<long>(tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
-      // libcurl 7.88 (Debian 12) fails the second request of a prior-knowledge connection with "Error
-      // in the HTTP2 framing layer"; a new connection without TLS costs next to nothing.
+      // libcurl 7.88 (Debian 12) fails the second request of a prior-knowledge connection with
+      // "Error in the HTTP2 framing layer"; a new connection without TLS costs next to nothing.
       if (!tls) set(CURLOPT_FRESH_CONNECT, 1L);
     } else {
       set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));

@@ -36,7 +36,7 @@ struct Error {
   int code = 0;            // errno, curl, HTTP or gRPC code; 0 = none
 
   // Puts `context` before the message: "context: message".
-  Error&& within(std::string_view context) && {
+  Error within(std::string_view context) && {
     message = std::string(context) + ": " + message;
     return std::move(*this);
   }

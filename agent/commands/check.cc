@@ -83,6 +83,10 @@ void check_directory(const Context& context, Findings& findings) {
   const std::string& path = context.settings.host.snapshots.directory;
   fmt::print("Snapshots\n");
   const auto directory = SnapshotDirectory::open(path, false);
+  if (!directory && directory.error().code == ENOENT) {
+    findings.note(path + " does not exist yet, the first snapshot makes it");
+    return;
+  }
   if (!directory) {
     findings.fail(directory.error());
     return;

@@ -53,9 +53,13 @@ std::vector<std::string> to_row(const StoredSnapshot& snapshot, UnixSeconds now)
 
 int command_list(Context& context, bool json) {
   const std::string& path = context.settings.host.snapshots.directory;
+  Result<std::vector<StoredSnapshot>> snapshots = std::vector<StoredSnapshot>();
   const auto directory = SnapshotDirectory::open(path, false);
-  if (!directory) return print_error(directory.error());
-  const auto snapshots = directory->list();
+  if (directory) {
+    snapshots = directory->list();
+  } else if (directory.error().code != ENOENT) {  // made by the first snapshot
+    return print_error(directory.error());
+  }
   if (!snapshots) return print_error(snapshots.error());
   const UnixSeconds now = context.clock.now();
 

@@ -61,11 +61,14 @@ Result<std::string> Member::unary(const char* method, std::string message) {
   return answer.take(endpoint_.url);
 }
 
-// Adds what is known here and not in base/http: which files were used.
+// Adds what is known here and not below: which member it was, and which files were used.
 Error Member::explain(Error error) const {
-  if (!error.hint.empty() || error.kind == ErrorKind::kCancelled) return error;
-  const bool tls = endpoint_.url.starts_with("https://");
-  if (!tls) {
+  const bool of_etcd =
+      error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kUnverified;
+  if (!of_etcd) return error;
+  if (!error.message.starts_with(endpoint_.url)) error = std::move(error).within(endpoint_.url);
+  if (!error.hint.empty()) return error;
+  if (!endpoint_.url.starts_with("https://")) {
     error.hint = "if etcd asks for TLS on this port, write https:// and name the certificates";
   } else if (endpoint_.tls.cert_file.empty()) {
     error.hint = "etcd may ask for a client certificate: set [etcd] cert_file and key_file";
@@ -156,7 +159,7 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
    public:
     Guard(const HttpResponse& answer, SnapshotStream& into) : answer_(answer), into_(into) {}
     Result<void> write(Bytes bytes) override {
-      return answer_.status == 200 ? into_.write(bytes) : Result<void>();
+      return is_grpc(answer_) ? into_.write(bytes) : Result<void>();
     }
 
    private:
@@ -166,10 +169,15 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
   SnapshotStream stream(receiver);
   Guard guard(response, stream);
   if (auto done = http_.perform(request(kSnapshot, ""), response, guard); !done) {
-    return explain(done.take_error());
+    Error error = done.take_error();
+    if (stream.blob_bytes() > 0 && error.hint.empty()) {
+      error.hint = "it went away in the middle of the stream: look at the member's log";
+    }
+    return explain(std::move(error));
   }
   ES_TRY(check_grpc_response(response, endpoint_.url));
-  return stream.finish();
+  if (auto whole = stream.finish(); !whole) return explain(whole.take_error());
+  return {};
 }
 
 }  // namespace etcd_snapshot

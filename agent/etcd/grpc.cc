@@ -25,28 +25,29 @@ int hex_digit(char c) {
   return -1;
 }
 
+// etcd words these itself, under codes that differ between its versions (3.4: UNKNOWN).
+constexpr std::string_view kNoUser = "user name is empty";
+constexpr std::string_view kWrongPassword = "authentication failed";
+
 std::string hint_for(int code, std::string_view message) {
-  switch (code) {
-    case kGrpcUnauthenticated:
-    case kGrpcInvalidArgument:
-      if (message.find("user name is empty") != message.npos) {
-        return "etcd asks for a user: set [etcd] username and password_file";
-      }
-      if (message.find("authentication failed") != message.npos) {
-        return "check [etcd] username and password_file";
-      }
-      return "";
-    case kGrpcPermissionDenied:
-      return "the user of [etcd] username, or of the client certificate, needs etcd's role root";
-    case kGrpcUnimplemented:
-      return "check that the address is etcd's client port, and not its peer or metrics port";
-    default:
-      return "";
+  if (message.find(kNoUser) != message.npos) {
+    return "etcd asks for a user: set [etcd] username and password_file";
   }
+  if (message.find(kWrongPassword) != message.npos) {
+    return "check [etcd] username and password_file";
+  }
+  if (code == kGrpcPermissionDenied) {
+    return "the user of [etcd] username, or of the client certificate, needs etcd's role root";
+  }
+  if (code == kGrpcUnimplemented) {
+    return "check that the address is etcd's client port, and not its peer or metrics port";
+  }
+  return "";
 }
 
 // Whether the same call may succeed later: everything but what an operator has to mend.
-bool worth_a_retry(int code) {
+bool worth_a_retry(int code, std::string_view message) {
+  if (message.find(kNoUser) != message.npos) return false;
   switch (code) {
     case kGrpcInvalidArgument:
     case kGrpcPermissionDenied:
@@ -136,13 +137,17 @@ Result<void> check_grpc_response(const HttpResponse& response, const std::string
   const std::string message = decode_grpc_message(response.trailer("grpc-message"));
   Error error = refused(
       where + ": " + (message.empty() ? "refused" : message) + " (" + grpc_code_name(code) + ")",
-      code, worth_a_retry(code));
+      code, worth_a_retry(code, message));
   error.hint = hint_for(code, message);
   return error;
 }
 
+bool is_grpc(const HttpResponse& response) {
+  return response.status == 200 && response.trailer("content-type").starts_with("application/grpc");
+}
+
 Result<void> UnaryMessage::write(Bytes bytes) {
-  if (response_.status != 200) return {};  // an error page: its status is what will be told
+  if (!is_grpc(response_)) return {};  // an error page: what it is will be told by its headers
   if (buffer_.size() + bytes.size() > kMaxUnaryBytes + kPrefixBytes) {
     return refused("the answer is larger than 4 MiB, which no answer of etcd is", -1, false);
   }

@@ -29,6 +29,9 @@ std::string grpc_frame(std::string_view message);
 // grpc-message is percent-encoded UTF-8; a malformed escape stays as it is.
 std::string decode_grpc_message(std::string_view encoded);
 
+// Whether the headers announce gRPC messages; an error page of a web server is none.
+bool is_grpc(const HttpResponse& response);
+
 // What a finished response says: ok, or the error. An HTTP status other than 200, another content
 // type and a missing grpc-status are errors too. `where` is the origin for the message. An error's
 // code is the gRPC code, -1 where there is none.

@@ -81,7 +81,8 @@ class SnapshotDirectory {
   // Opens it. With `create` the caller means to write: it is made (0700, its parents 0755, whatever
   // the umask) where it is missing, and must be writable. Symbolic links are followed. The error
   // says what is wrong (missing, a component that is no directory or a dangling link, no
-  // permission, read-only file system) and what to do.
+  // permission, read-only file system) and what to do; its code is ENOENT only where nothing stands
+  // in the way of making it.
   static Result<SnapshotDirectory> open(const std::string& path, bool create);
 
   const std::string& path() const { return path_; }

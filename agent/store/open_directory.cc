@@ -95,7 +95,7 @@ Result<UniqueFd> walk(const std::string& path, bool create) {
       if (!target.empty()) {
         return refusal(path, component,
                        " is a symbolic link to " + target + ", which does not exist",
-                       "mount the file system that it points to, or make that directory", ENOENT);
+                       "mount the file system that it points to, or make that directory", ENOTDIR);
       }
       if (!create) {
         return refusal(path, component, " does not exist",
