@@ -67,7 +67,9 @@ app_SRC := agent/snapshot.cc agent/prune.cc agent/report.cc agent/cycle.cc \
 MODULES := app systemd store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
-base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc
+base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
+	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
+	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/load_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
@@ -80,7 +82,8 @@ archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_tes
 	tests/unit/archive/hostile_test.cc
 store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc \
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
-	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc
+	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
+	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \

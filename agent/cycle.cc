@@ -33,6 +33,7 @@ class Cycle {
     auto lock = take_run_lock(runtime_dir);
     if (!lock) return fail(lock.error());
     state_ = read_run_state(runtime_dir);
+    state_.snapshot.clear();  // of the run before
     announce();
     watch_clock();
     snapshot_and_prune();

@@ -35,6 +35,7 @@ std::string describe_progress(int64_t done_bytes, int64_t total_bytes, Nanosecon
   const double seconds = std::chrono::duration<double>(elapsed).count();
   const auto rate =
       seconds > 0 ? static_cast<int64_t>(static_cast<double>(done_bytes) / seconds) : 0;
+  if (total_bytes <= 0) return fmt::format("{}, {}/s", human_bytes(done_bytes), human_bytes(rate));
   return fmt::format("{}% of {}, {}/s", static_cast<int>(fraction(done_bytes, total_bytes) * 100),
                      human_bytes(total_bytes), human_bytes(rate));
 }

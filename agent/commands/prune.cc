@@ -42,7 +42,7 @@ Result<void> prune(Context& context, bool dry_run, bool accept) {
     if (dry_run) {
       fmt::print("without --dry-run this would be accepted\n");
     } else {
-      ES_TRY(accept_history(directory, context.clock.now()));
+      ES_TRY(accept_history(directory, parse_snapshot_name(plan.history_break->newer)->time));
       fmt::print("accepted: what was taken before is pruned by the retention again\n");
       ES_ASSIGN(again, plan_prune(context, directory, kByHand));
       plan = std::move(again);

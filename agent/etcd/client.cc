@@ -31,7 +31,7 @@ void read_header(std::string_view bytes, MemberStatus& status, bool& failed) {
     if (field->number == 2) status.member_id = field->varint;
     if (field->number == 3) status.revision = static_cast<int64_t>(field->varint);
   }
-  failed = reader.failed();
+  failed = failed || reader.failed();
 }
 
 }  // namespace
@@ -170,7 +170,7 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
   Guard guard(response, stream);
   if (auto done = http_.perform(request(kSnapshot, ""), response, guard); !done) {
     Error error = done.take_error();
-    if (stream.blob_bytes() > 0 && error.hint.empty()) {
+    if (error.kind == ErrorKind::kUnavailable && stream.blob_bytes() > 0 && error.hint.empty()) {
       error.hint = "it went away in the middle of the stream: look at the member's log";
     }
     return explain(std::move(error));

@@ -71,7 +71,7 @@ void look_for_kubeadm(const std::string& root, std::vector<FoundEtcd>& found) {
     if (const size_t at = manifest->find(kOption); at != std::string::npos) {
       const size_t start = at + kOption.size();
       const std::string url =
-          local_url(manifest->substr(start, manifest->find_first_of("\n\r\" ", start) - start));
+          local_url(manifest->substr(start, manifest->find_first_of("\n\r\"' ", start) - start));
       if (!url.empty()) etcd.url = url;
     }
   }
@@ -116,6 +116,7 @@ std::map<std::string, std::string> read_environment(const std::string& text) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string line = text.substr(at, end - at);
     at = end + 1;
+    line.erase(0, line.find_first_not_of(" \t"));
     const size_t equals = line.find('=');
     if (!line.starts_with("ETCD_") || equals == line.npos) continue;
     std::string value = line.substr(equals + 1);

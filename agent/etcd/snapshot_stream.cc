@@ -102,7 +102,8 @@ Result<void> SnapshotStream::end_varint() {
     }
     case State::kVarint:
       if (field_ == kRemainingBytes) {
-        if (value > INT64_MAX) return malformed("a negative remaining_bytes");
+        // Beyond any database, and what is added to it stays within an int64_t.
+        if (value > INT64_MAX / 2) return malformed("a remaining_bytes that no database has");
         remaining_ = static_cast<int64_t>(value);
       }
       next_field();

@@ -35,9 +35,10 @@ RunState read_run_state(const std::string& runtime_dir) {
   state.snapshot = text_of(object, "snapshot");
   state.exit_code = static_cast<int>(number_of(object, "exit_code", 0));
   state.prune_hold_until_s = number_of(object, "prune_hold_until_s", 0);
-  if (object.contains("clock_offset_s")) {
-    state.clock_offset_s = number_of(object, "clock_offset_s", 0);
-  }
+  // An offset is a Unix time at most.
+  constexpr int64_t kNone = INT64_MIN;
+  const int64_t offset = number_of(object, "clock_offset_s", kNone);
+  if (offset != kNone) state.clock_offset_s = offset;
   return state;
 }
 
@@ -57,7 +58,9 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {
   constexpr int64_t kTolerated = 3600;
   const int64_t offset = now_s - since_boot_s;
-  const int64_t jump = state.clock_offset_s ? offset - *state.clock_offset_s : 0;
+  int64_t jump = 0;
+  if (state.clock_offset_s && __builtin_sub_overflow(offset, *state.clock_offset_s, &jump))
+    jump = 0;
   state.clock_offset_s = offset;
   if (jump <= kTolerated) return 0;
   state.prune_hold_until_s = since_boot_s + hold_s;

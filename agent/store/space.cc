@@ -7,6 +7,8 @@ namespace etcd_snapshot {
 int64_t estimate_archive_bytes(int64_t database_bytes, Compression compression,
                                const std::vector<StoredSnapshot>& snapshots) {
   constexpr int64_t kFraming = 64 << 10;  // headers, digest, manifest
+  // Status may say anything; sums stay within an int64_t.
+  database_bytes = std::min(database_bytes, INT64_MAX / 4);
   if (compression == Compression::kNone) return database_bytes + kFraming;
   for (const StoredSnapshot& snapshot : snapshots) {
     if (!snapshot.name || !snapshot.manifest || snapshot.name->compression != compression ||

@@ -110,9 +110,9 @@ TEST(Directory, SaysWhyItCannotBeOpened) {
       {scratch.path("a/b/c"), false, ENOENT, scratch.path("a") + " does not exist"},
       {scratch.path("file"), true, ENOTDIR, scratch.path("file") + " is not a directory"},
       {scratch.path("file/below"), true, ENOTDIR, scratch.path("file") + " is not a directory"},
-      {scratch.path("dangling"), true, ENOENT,
+      {scratch.path("dangling"), true, ENOTDIR,
        scratch.path("dangling") + " is a symbolic link to nowhere, which does not exist"},
-      {scratch.path("dangling/below"), true, ENOENT,
+      {scratch.path("dangling/below"), true, ENOTDIR,
        scratch.path("dangling") + " is a symbolic link to nowhere, which does not exist"},
       {scratch.path("loop"), true, ELOOP, scratch.path("loop") + " is a symbolic link that leads"},
   };

@@ -1,0 +1,129 @@
+// Names that are free, and what `save` makes of a request.
+#include "snapshot.h"
+
+#include "base/exit_code.h"
+#include "commands/commands.h"
+#include "lab.h"
+#include "store/names.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+using namespace std::chrono_literals;
+
+TEST_GROUP(FindFreeName) {
+  Lab lab;
+  Result<FreeName> find(const std::function<std::string(UnixSeconds)>& make) {
+    const auto directory = SnapshotDirectory::open(lab.settings.host.snapshots.directory, true);
+    CHECK_TRUE(directory.ok());
+    return find_free_name(lab.clock, *directory, make);
+  }
+};
+
+TEST(FindFreeName, IsThatOfNowWhereItIsFree) {
+  const auto name = find(format_utc);
+  CHECK_TRUE(name.ok());
+  STRCMP_EQUAL("2018-05-04T18:40:16Z", name->base.c_str());
+  CHECK_TRUE(name->time == lab.clock.now());
+  LONGS_EQUAL(0, lab.clock.sleeps.size());
+}
+
+TEST(FindFreeName, WaitsForTheNextSecondInShortSteps) {
+  CHECK_TRUE(find(format_utc).ok());  // makes the directory
+  lab.scratch.write("snapshots/2018-05-04T18:40:16Z.zst", "x");
+  lab.clock.pass(750ms);
+  const auto name = find(format_utc);
+  STRCMP_EQUAL("2018-05-04T18:40:17Z", name->base.c_str());
+  LONGS_EQUAL(3, lab.clock.sleeps.size());
+}
+
+TEST(FindFreeName, GivesUpOnAClockThatStandsStill) {
+  CHECK_TRUE(find(format_utc).ok());
+  lab.scratch.write("snapshots/always.zip", "x");
+  const auto name = find([](UnixSeconds) { return "always"; });
+  CHECK_FALSE(name.ok());
+  CHECK_TRUE(name.error().kind == ErrorKind::kStorage);
+  CHECK_TRUE(holds(name.error().message, "always"));
+  CHECK_TRUE(lab.clock.sleeps.size() <= 100);
+}
+
+TEST(FindFreeName, EndsWithARequestToStop) {
+  CHECK_TRUE(find(format_utc).ok());
+  lab.scratch.write("snapshots/always.zip", "x");
+  lab.clock.stop_in_sleep = true;
+  const auto name = find([](UnixSeconds) { return "always"; });
+  CHECK_FALSE(name.ok());
+  CHECK_TRUE(name.error().kind == ErrorKind::kCancelled);
+  LONGS_EQUAL(1, lab.clock.sleeps.size());
+}
+
+TEST_GROUP(CommandSave) {
+  Lab lab;
+  Printed save(const std::string& name) {
+    return capture([&] { return command_save(lab.context, name); });
+  }
+};
+
+TEST(CommandSave, TakesARkeNameWithoutAName) {
+  LONGS_EQUAL(0, save("").code);
+  CHECK_TRUE(lab.has("rke_etcd_snapshot_2018-05-04T18:40:16Z.zip"));
+  STRCMP_EQUAL("rke_etcd_snapshot_2018-05-04T18:40:16Z",
+               lab.log.field("Created backup", "name").c_str());
+  LONGS_EQUAL(0, save("").code);
+  CHECK_TRUE(lab.has("rke_etcd_snapshot_2018-05-04T18:40:17Z.zip"));
+}
+
+TEST(CommandSave, TakesTheNameThatItIsGivenAndMarksItOneTime) {
+  LONGS_EQUAL(0, save("before upgrade").code);
+  CHECK_TRUE(lab.holds_database("before upgrade.zip", Compression::kZip));
+  const auto directory = SnapshotDirectory::open(lab.settings.host.snapshots.directory, false);
+  const auto snapshots = directory->list();
+  STRCMP_EQUAL("one-time", snapshots->at(0).manifest->kind.c_str());
+}
+
+TEST(CommandSave, IsNeverPrunedByAge) {
+  LONGS_EQUAL(0, save("before upgrade").code);
+  LONGS_EQUAL(0, save("").code);
+  lab.clock.pass(1000h);
+  LONGS_EQUAL(0, command_run(lab.context));
+  lab.clock.pass(1000h);
+  LONGS_EQUAL(0, command_run(lab.context));
+  LONGS_EQUAL(3, lab.files().size());
+  CHECK_TRUE(lab.has("before upgrade.zip"));
+  CHECK_TRUE(lab.has("rke_etcd_snapshot_2018-05-04T18:40:16Z.zip"));
+}
+
+TEST(CommandSave, OverwritesNothing) {
+  LONGS_EQUAL(0, save("before upgrade").code);
+  lab.settings.host.snapshots.compression = Compression::kNone;
+  const Printed second = save("before upgrade");
+  LONGS_EQUAL(kExitStorage, second.code);
+  LONGS_EQUAL(1, lab.files().size());
+  CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "'before upgrade'"));
+}
+
+TEST(CommandSave, AnswersABadNameOnTheCommandLine) {
+  for (const char* name : {"../etcd", "a/b", ".hidden", "-x", "x.zip", "pki.bundle.tar.gz"}) {
+    const Printed printed = save(name);
+    LONGS_EQUAL_TEXT(kExitUsage, printed.code, name);
+    CHECK_TEXT(printed.err.starts_with("etcd-snapshot: "), printed.err.c_str());
+    LONGS_EQUAL(0, lab.log.lines.size());
+  }
+  LONGS_EQUAL(0, lab.etcd.requests.size());
+}
+
+TEST(CommandSave, RetriesAndFailsAsTheCycleDoes) {
+  lab.etcd.dead = {"http://127.0.0.1:2379"};
+  LONGS_EQUAL(kExitUnavailable, save("x").code);
+  LONGS_EQUAL(5, lab.etcd.calls("Status"));
+  LONGS_EQUAL(0, lab.files().size());
+  LONGS_EQUAL(0, lab.hidden().size());
+}
+
+TEST(CommandSave, WorksWhereNoRoomCanBeMadeAndSaysWhatIsMissing) {
+  lab.add_snapshot(90h);
+  lab.add_snapshot(80h);
+  lab.etcd.claimed_bytes = uint64_t{1} << 60;
+  LONGS_EQUAL(kExitStorage, save("x").code);
+  LONGS_EQUAL(2, lab.files().size());
+}
