@@ -22,18 +22,23 @@ bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/etcd-snapshot
-systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --variable=$(1) systemd 2>/dev/null),$(2))
+# Debian 12 splits the root prefix off; /usr keeps what systemd.pc says.
+rootprefix ?= $(if $(filter /usr,$(prefix)),$(shell $(PKG_CONFIG) --variable=rootprefix systemd 2>/dev/null),$(prefix))
+systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --define-variable=rootprefix=$(rootprefix) --variable=$(1) systemd 2>/dev/null),$(2))
 systemdsystemunitdir ?= $(call systemd_var,systemdsystemunitdir,$(prefix)/lib/systemd/system)
 systemdsystemgeneratordir ?= $(call systemd_var,systemdsystemgeneratordir,$(prefix)/lib/systemd/system-generators)
 catalogdir ?= $(call systemd_var,catalogdir,$(prefix)/lib/systemd/catalog)
 tmpfilesdir ?= $(call systemd_var,tmpfilesdir,$(prefix)/lib/tmpfiles.d)
 
+# How many at a time for check, demo and bench, which call make again.
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 OPTIMIZE ?= -O2 -g
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor
-HARDENING ?= -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2 -fPIE
+HARDENING ?= -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE \
+	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
 HARDENING_LD ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CPPFLAGS += -Iagent -DETCD_SNAPSHOT_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64
+ALL_CPPFLAGS = -Iagent -DETCD_SNAPSHOT_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
 ALL_CXXFLAGS = -std=c++20 $(WARNINGS) -MMD -MP $(CXXFLAGS)
 
 ifeq ($(V),1)
@@ -90,9 +95,10 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
 	tests/unit/app/progress_test.cc tests/unit/fakes/etcd.cc
 
-LIBS_generator := $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
-LIBS := $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
-LIBS_test := $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
+# Recursive: `make deps all` installs pkg-config and the libraries before it asks for them.
+LIBS_generator = $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
+LIBS = $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
+LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
 .DEFAULT_GOAL := all
 .PHONY: all check check-installed bench demo lint install uninstall deps clean
@@ -122,11 +128,11 @@ $(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
 
 build/release/%.o: %.cc
 	$(say) CXX $<
-	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) -c -o $@ $<
 
 build/asan/%.o: %.cc
 	$(say) CXX-ASAN $<
-	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
 
 # --- the programs ------------------------------------------------------------------------------
 all: build/etcd-snapshot build/etcd-snapshot-generator
@@ -165,7 +171,7 @@ deps:
 # --- tests -------------------------------------------------------------------------------------
 check:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory check-installed
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-installed
 
 # The same without looking for packages.
 check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/bench/fill build/asan/etcd-snapshot-generator
@@ -173,12 +179,12 @@ check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build
 
 demo:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory all build/bench/fill
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all build/bench/fill
 	$(Q)tests/demo/demo.sh
 
 bench:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory all build/bench/fill build/bench/drain build/bench/measure
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all build/bench/fill build/bench/drain build/bench/measure
 	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 lint:
@@ -198,6 +204,7 @@ install: all
 	$(INSTALL) -D -m 0755 build/etcd-snapshot $(DESTDIR)$(bindir)/etcd-snapshot
 	$(INSTALL) -D -m 0755 build/etcd-snapshot-generator $(DESTDIR)$(systemdsystemgeneratordir)/etcd-snapshot-generator
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.service $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.service
+	sed -i 's,/usr/bin/etcd-snapshot,$(bindir)/etcd-snapshot,' $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.service
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.timer $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.timer
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/etcd-snapshot.conf
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.catalog $(DESTDIR)$(catalogdir)/etcd-snapshot.catalog

@@ -35,6 +35,7 @@ class Cycle {
     state_ = read_run_state(runtime_dir);
     state_.snapshot.clear();  // of the run before
     announce();
+    announce_warnings();
     watch_clock();
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
@@ -65,6 +66,17 @@ class Cycle {
                         .message_id = kInitializing});
   }
 
+  // Once, and again when they change; `check` always tells them.
+  void announce_warnings() {
+    std::string all;
+    for (const ConfigWarning& warning : context_.settings.warnings) all += warning.message + "\n";
+    if (all == state_.warnings) return;
+    state_.warnings = all;
+    for (const ConfigWarning& warning : context_.settings.warnings) {
+      warn("Configuration warning", {{"warning", warning.message}}, kConfigWarning);
+    }
+  }
+
   void watch_clock() {
     const auto since_boot_s =
         std::chrono::duration_cast<std::chrono::seconds>(context_.clock.monotonic()).count();
@@ -72,12 +84,11 @@ class Cycle {
         std::chrono::duration_cast<std::chrono::seconds>(policy_.retention).count();
     const int64_t jump = note_clock(state_, context_.clock.now().time_since_epoch().count(),
                                     since_boot_s, std::min(retention_s, kMaxClockHoldS));
-    clock_hold_ = since_boot_s < state_.prune_hold_until_s;
-    if (jump == 0 || !clock_hold_) return;
-    warn("Nothing is pruned for a while: the clock was set ahead",
+    clock_hold_s_ = std::max<int64_t>(state_.prune_hold_until_s - since_boot_s, 0);
+    if (jump == 0) return;
+    warn("The clock was set ahead",
          {{"reason", "set ahead by " + format_go_duration(std::chrono::seconds(jump))},
-          {"wait",
-           format_go_duration(std::chrono::seconds(state_.prune_hold_until_s - since_boot_s))}},
+          {"wait", format_go_duration(std::chrono::seconds(clock_hold_s_))}},
          kPruneSkipped);
   }
 
@@ -87,13 +98,14 @@ class Cycle {
       fail(directory.error());
       return;
     }
-    sweep(*directory);
+    sweep_leftovers(context_, *directory);
     auto outcome = take(*directory);
     if (outcome) {
       state_.snapshot = outcome->base;
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
+      report_passed_over(context_.log, outcome->passed_over);
     } else {
       fail(outcome.error());
       if (outcome.error().kind == ErrorKind::kCancelled) return;
@@ -101,19 +113,6 @@ class Cycle {
     bundle(*directory);
     if (outcome) prune(*directory, outcome->health);
     if (policy_.s3 && outcome) remote_missing();
-  }
-
-  void sweep(SnapshotDirectory& directory) {
-    auto swept = directory.sweep();
-    if (!swept) {
-      warn("Couldn't remove leftovers", {{"error", swept.error().message}}, kStorageFailed);
-      return;
-    }
-    for (const std::string& name : *swept) {
-      context_.log.write({.message = "Removed leftover of an interrupted run",
-                          .fields = {{"name", name}},
-                          .message_id = kSwept});
-    }
   }
 
   Result<SnapshotOutcome> take(SnapshotDirectory& directory) {
@@ -132,19 +131,28 @@ class Cycle {
   }
 
   // Expired snapshots may go before the new one is there, but the newest proven one never does.
+  // What cannot be deleted is told; whether there is room now is the caller's to see.
   Result<void> make_room(SnapshotDirectory& directory, const Connection& connection,
                          int64_t needed) {
-    warn("Not enough space, pruning expired backups first",
+    warn("Not enough space, looking for expired backups to prune first",
          {{"directory", directory.path()}, {"needed", human_bytes(needed)}}, kSpaceShort);
-    if (clock_hold_) return {};
-    ES_ASSIGN(plan, plan_prune(context_, directory,
-                               {.cluster_healthy = connection.health.healthy,
-                                .making_room = true,
-                                .space_short = true}));
-    return carry_out(context_, directory, plan, [&] {
+    const auto plan = plan_prune(context_, directory,
+                                 {.cluster_healthy = connection.health.healthy,
+                                  .making_room = true,
+                                  .space_short = true,
+                                  .clock_hold = clock_hold_s_ > 0,
+                                  .member = &connection.status});
+    if (!plan) {
+      prune_failed(plan.error());
+      return {};
+    }
+    warn_of_what_holds(*plan);
+    auto done = carry_out(context_, directory, *plan, [&] {
       const auto space = directory.free_space();
       return space && missing_bytes(*space, needed) <= 0;
     });
+    if (!done) prune_failed(done.error());
+    return {};
   }
 
   void bundle(const SnapshotDirectory& directory) {
@@ -169,28 +177,42 @@ class Cycle {
   }
 
   void prune(SnapshotDirectory& directory, const ClusterHealth& health) {
-    if (!health.alarms.empty()) {
-      warn("etcd has raised an alarm, nothing is pruned", {{"alarm", health.alarms}}, kAlarm);
-    }
-    if (!health.reason.empty()) {
-      warn("Cluster is unhealthy, nothing is pruned", {{"error", health.reason}}, kUnhealthy);
-    }
-    if (clock_hold_) return;
+    report_health(context_.log, health, ", nothing is pruned");
     context_.progress.phase("pruning");
-    auto plan = plan_prune(context_, directory,
-                           {.proven_this_cycle = true, .cluster_healthy = health.healthy});
+    const auto plan = plan_prune(context_, directory,
+                                 {.proven_this_cycle = true,
+                                  .cluster_healthy = health.healthy,
+                                  .clock_hold = clock_hold_s_ > 0});
     if (!plan) {
-      fail(plan.error());
+      prune_failed(plan.error());
       return;
     }
-    if (plan->history_break) {
+    warn_of_what_holds(*plan);
+    warn_of_future(*plan);
+    if (auto done = carry_out(context_, directory, *plan); !done) prune_failed(done.error());
+  }
+
+  // The backup is there and good: this is not its failure.
+  void prune_failed(const Error& error) {
+    report_error(context_.log, "Couldn't prune", error, kStorageFailed);
+    settle(exit_code(error.kind));
+  }
+
+  void warn_of_what_holds(const PrunePlan& plan) {
+    if (plan.history_break) {
       warn("Nothing is pruned: the history of the cluster changed",
-           {{"reason", describe(*plan->history_break)},
+           {{"reason", describe(*plan.history_break)},
             {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
            kFrozen);
     }
-    warn_of_future(*plan);
-    if (auto done = carry_out(context_, directory, *plan); !done) fail(done.error());
+    const bool held = std::any_of(plan.decisions.begin(), plan.decisions.end(), [](const auto& d) {
+      return d.reason == RetentionReason::kClockHold;
+    });
+    if (!held) return;
+    warn("Nothing is pruned for a while: the clock was set ahead",
+         {{"reason", "the ages of backups cannot be trusted"},
+          {"wait", format_go_duration(std::chrono::seconds(clock_hold_s_))}},
+         kPruneSkipped);
   }
 
   // The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
@@ -239,8 +261,8 @@ class Cycle {
   Context& context_;
   const Policy& policy_;
   RunState state_;
-  std::string summary_;  // for the status line: the snapshot, or why there is none
-  bool clock_hold_ = false;
+  std::string summary_;       // for the status line: the snapshot, or why there is none
+  int64_t clock_hold_s_ = 0;  // for how long nothing is pruned, after the clock was set ahead
   int exit_code_ = kExitOk;
 };
 

@@ -43,9 +43,8 @@ std::string host_name() {
 Result<Settings> load_checked(const ConfigPaths& paths) {
   ES_ASSIGN(settings, load_settings(paths));
   if (settings.policy.s3 && !settings.policy.s3->custom_ca.empty()) {
-    ES_TRY(parse_certificates(
-        settings.policy.s3->custom_ca,
-        paths.cluster_file + ": services.etcd.backup_config.s3backupconfig.custom_ca"));
+    const S3Policy& s3 = *settings.policy.s3;
+    ES_TRY(parse_certificates(s3.custom_ca, s3.custom_ca_place));
   }
   return settings;
 }

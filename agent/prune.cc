@@ -3,14 +3,42 @@
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
+namespace {
+
+std::optional<HistoryBreak> look_for_break(const Context& context,
+                                           const std::vector<StoredSnapshot>& snapshots,
+                                           std::optional<UnixSeconds> accepted,
+                                           const MemberStatus* member) {
+  const UnixSeconds now = context.clock.now();
+  const std::string own_host = sanitize_host(context.host);
+  if (member == nullptr) return find_history_break(snapshots, accepted, now, own_host);
+  // The snapshot that is about to be taken, as it will stand there.
+  StoredSnapshot next;
+  next.name.emplace();
+  next.name->base = "the member now";
+  next.name->time = now;
+  next.manifest.emplace();
+  next.manifest->cluster_id = member->cluster_id;
+  next.manifest->revision = member->revision;
+  next.manifest->host = context.host;
+  std::vector<StoredSnapshot> with_next = snapshots;
+  with_next.push_back(std::move(next));
+  return find_history_break(with_next, accepted, now, own_host);
+}
+
+}  // namespace
 
 Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,
                              const PruneState& state) {
   PrunePlan plan;
   ES_ASSIGN(snapshots, directory.list());
   plan.snapshots = std::move(snapshots);
-  ES_ASSIGN(accepted, read_accepted_history(directory));
-  plan.history_break = find_history_break(plan.snapshots, accepted, context.clock.now());
+  std::optional<UnixSeconds> accepted;
+  if (!state.forget_accepted) {
+    ES_ASSIGN(read, read_accepted_history(directory));
+    accepted = read;
+  }
+  plan.history_break = look_for_break(context, plan.snapshots, accepted, state.member);
 
   std::vector<RetentionEntry> entries;
   entries.reserve(plan.snapshots.size());
@@ -43,6 +71,7 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   retention.frozen = plan.history_break.has_value();
   retention.space_short = state.space_short;
   retention.making_room = state.making_room;
+  retention.clock_hold = state.clock_hold;
   plan.decisions = decide_retention(entries, policy, retention);
   return plan;
 }
@@ -59,6 +88,8 @@ Result<void> carry_out(Context& context, SnapshotDirectory& directory, const Pru
       context.log.write({.message = "Deleted local backup",
                          .fields = {{"name", snapshot.name->base}},
                          .message_id = kDeletedLocal});
+    } else if (removed.error().code == ENOENT) {
+      continue;  // another host that shares the directory was faster
     } else if (!first) {
       first = removed.take_error();
     }

@@ -2,11 +2,13 @@
 // `prune` both use it; the rules themselves are in store/retention.h and store/history.h.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "context.h"
+#include "etcd/client.h"
 #include "store/directory.h"
 #include "store/history.h"
 #include "store/retention.h"
@@ -27,6 +29,10 @@ struct PruneState {
   bool cluster_healthy = true;
   bool making_room = false;
   bool space_short = false;
+  bool clock_hold = false;
+  bool forget_accepted = false;  // look for a break as if none had been accepted
+  // What the member just said of itself, before its snapshot is there: part of the history.
+  const MemberStatus* member = nullptr;
 };
 
 // Reads the directory and decides. Deletes nothing.

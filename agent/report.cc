@@ -11,6 +11,46 @@ void report_created(Log& log, const SnapshotOutcome& outcome) {
              .message_id = kCreated});
 }
 
+void report_health(Log& log, const ClusterHealth& health, const std::string& consequence) {
+  if (!health.alarms.empty()) {
+    log.write({.level = LogLevel::kWarning,
+               .message = "etcd has raised an alarm" + consequence,
+               .fields = {{"alarm", health.alarms}},
+               .message_id = kAlarm});
+  }
+  if (!health.reason.empty()) {
+    log.write({.level = LogLevel::kWarning,
+               .message = "Cluster is unhealthy" + consequence,
+               .fields = {{"error", health.reason}},
+               .message_id = kUnhealthy});
+  }
+}
+
+void report_passed_over(Log& log, const std::vector<std::string>& reasons) {
+  for (const std::string& reason : reasons) {
+    log.write({.level = LogLevel::kWarning,
+               .message = "An endpoint did not answer, the next one was taken",
+               .fields = {{"error", reason}},
+               .message_id = kAttemptFailed});
+  }
+}
+
+void sweep_leftovers(Context& context, SnapshotDirectory& directory) {
+  const auto swept = directory.sweep();
+  if (!swept) {
+    context.log.write({.level = LogLevel::kWarning,
+                       .message = "Couldn't remove leftovers",
+                       .fields = {{"error", swept.error().message}},
+                       .message_id = kStorageFailed});
+    return;
+  }
+  for (const std::string& name : *swept) {
+    context.log.write({.message = "Removed leftover of an interrupted run",
+                       .fields = {{"name", name}},
+                       .message_id = kSwept});
+  }
+}
+
 void report_error(Log& log, const std::string& message, const Error& error,
                   std::string_view message_id) {
   LogRecord record{.level = LogLevel::kError, .message = message, .message_id = message_id};

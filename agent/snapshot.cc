@@ -142,6 +142,7 @@ Result<SnapshotOutcome> attempt(Context& context, SnapshotDirectory& directory,
   }
   ES_ASSIGN(outcome, std::move(completed));
   outcome.health = connection.health;
+  outcome.passed_over = connection.passed_over;
   outcome.runtime = context.clock.monotonic() - start;
   return outcome;
 }

@@ -4,6 +4,11 @@
 #   tests/deps.sh [build] [test]
 set -eu
 
+# systemd.pc moved into a package of its own after Debian 12.
+systemd_dev() {
+    [ "$(. /etc/os-release; echo "${VERSION_ID:-99}")" = 12 ] || echo systemd-dev
+}
+
 missing=
 for set in "${@:-build}"; do
     if command -v apt-get >/dev/null; then
@@ -11,14 +16,11 @@ for set in "${@:-build}"; do
             build) packages='g++ make pkg-config systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
                 libinih-dev libyaml-cpp-dev libisal-dev libarchive-dev nlohmann-json3-dev
                 libcli11-dev libfmt-dev' ;;
-            test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl mandoc
-                python3 python3-h2 mmdebstrap libfaketime mount procps' ;;
+            test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
+                mandoc python3 python3-h2 mmdebstrap libfaketime mount procps' ;;
             *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
         esac
-        # systemd.pc moved into a package of its own after Debian 12.
-        if [ "$set" = build ] && apt-cache show systemd-dev >/dev/null 2>&1; then
-            packages="$packages systemd-dev"
-        fi
+        [ "$set" = test ] || packages="$packages $(systemd_dev)"
         for package in $packages; do
             [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
                 missing="$missing $package"

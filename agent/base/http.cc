@@ -115,6 +115,11 @@ Error map_error(CURLcode code, const char* detail, const HttpRequest& request) {
     case CURLE_SSL_CACERT_BADFILE:
       error.kind = ErrorKind::kConfig;
       error.retryable = false;
+      if (request.tls.ca_file.empty()) {
+        error.hint =
+            "name the authority that signed its certificate (ca_file), or install the "
+            "system's roots (package ca-certificates)";
+      }
       break;
     case CURLE_SSL_CONNECT_ERROR:
       error.hint =

@@ -33,7 +33,8 @@ struct Error {
   std::string message;     // one sentence without a full stop; names the subject and the value
   std::string hint;        // what to do next, or empty
   bool retryable = false;  // whether the same call may succeed later by itself
-  int code = 0;            // errno, curl, HTTP or gRPC code; 0 = none
+  int code = 0;            // errno or curl code; 0 = none
+  int grpc_code = 0;       // gRPC status of an answer that refused; 0 = it was none
 
   // Puts `context` before the message: "context: message".
   Error within(std::string_view context) && {

@@ -35,7 +35,11 @@ Result<void> install_stop_handlers() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
-  for (const int number : {SIGTERM, SIGINT}) {
+  // A lost terminal ends a `save` in an orderly way too, unless nohup(1) said that it must not.
+  struct sigaction hangup = {};
+  const bool take_hangup = sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN;
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+    if (number == SIGHUP && !take_hangup) continue;
     if (sigaction(number, &action, nullptr) != 0) {
       return system_error(ErrorKind::kInternal, "cannot handle", strsignal(number));
     }
@@ -59,7 +63,9 @@ Error cancelled_error() {
   Error error;
   error.kind = ErrorKind::kCancelled;
   const int number = stop_signal();
-  error.message = number == SIGINT ? "interrupted (SIGINT)" : "asked to stop (SIGTERM)";
+  error.message = number == SIGINT   ? "interrupted (SIGINT)"
+                  : number == SIGHUP ? "the terminal is gone (SIGHUP)"
+                                     : "asked to stop (SIGTERM)";
   error.code = number;
   return error;
 }

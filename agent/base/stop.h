@@ -1,5 +1,6 @@
-// The request to stop (SIGTERM, SIGINT): one flag for the process, set by a signal handler, looked
-// at by everything that waits. Long work returns ErrorKind::kCancelled and cleans up behind itself.
+// The request to stop (SIGTERM, SIGINT, SIGHUP): one flag for the process, set by a signal handler,
+// looked at by everything that waits. Long work returns ErrorKind::kCancelled and cleans up behind
+// itself.
 #pragma once
 
 #include "base/clock.h"
@@ -7,7 +8,8 @@
 
 namespace etcd_snapshot {
 
-// Installs handlers for SIGTERM and SIGINT and ignores SIGPIPE. Call once, before threads start.
+// Installs handlers for SIGTERM, SIGINT and SIGHUP (unless it is ignored) and ignores SIGPIPE. Call
+// once, before threads start.
 Result<void> install_stop_handlers();
 
 // Whether the process was asked to stop. Async-signal-safe.

@@ -10,7 +10,9 @@
 #include "etcd/connect.h"
 #include "store/directory.h"
 #include "store/history.h"
+#include "store/lock.h"
 #include "store/pki_bundle.h"
+#include "store/run_state.h"
 #include "store/space.h"
 
 namespace etcd_snapshot {
@@ -84,7 +86,8 @@ void check_directory(const Context& context, Findings& findings) {
   fmt::print("Snapshots\n");
   const auto directory = SnapshotDirectory::open(path, false);
   if (!directory && directory.error().code == ENOENT) {
-    findings.note(path + " does not exist yet, the first snapshot makes it");
+    findings.note(
+        path + " does not exist yet; the service may not make it, so: install -d -m 0700 " + path);
     return;
   }
   if (!directory) {
@@ -120,10 +123,19 @@ void check_directory(const Context& context, Findings& findings) {
   } else {
     findings.note(fmt::format("{} in {}, none of them proven by this agent", count, path));
   }
+  const auto since_boot_s =
+      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
+  const int64_t hold_s = read_run_state(runtime_directory()).prune_hold_until_s - since_boot_s;
+  if (hold_s > 0) {
+    findings.warn("the clock was set ahead: nothing is pruned for " +
+                      human_age(std::chrono::seconds(hold_s)) + " more",
+                  "see that the clock is right (timedatectl)");
+  }
   const auto accepted = read_accepted_history(*directory);
   if (!accepted) {
     findings.fail(accepted.error());
-  } else if (const auto broken = find_history_break(*snapshots, *accepted, now)) {
+  } else if (const auto broken =
+                 find_history_break(*snapshots, *accepted, now, sanitize_host(context.host))) {
     findings.warn("nothing is pruned: " + describe(*broken),
                   "if that is as it should be: etcd-snapshot prune --accept-history");
   }
@@ -189,7 +201,7 @@ void check_etcd(const Context& context, Findings& findings) {
                   connection->member.url(), status.version, status.cluster_id, status.member_id,
                   status.revision, human_bytes(status.database_bytes)));
   if (status.is_learner) {
-    findings.warn("the member is a learner, which etcd lets nobody take a snapshot of",
+    findings.warn("the member is a learner: older etcd refuses its snapshot, and nothing is pruned",
                   "promote it, or point [etcd] endpoints at a voting member");
   }
   if (connection->health.healthy) {

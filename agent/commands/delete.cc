@@ -36,9 +36,14 @@ Result<void> remove_one(Context& context, const std::string& name, bool force) {
   ES_ASSIGN(snapshot, find(snapshots, name, directory.path()));
   if (snapshot->manifest && !force) {
     bool newer = false;
+    const UnixSeconds now = context.clock.now();
+    const std::string own_host = sanitize_host(context.host);
     for (const StoredSnapshot& other : snapshots) {
+      // As for the retention, what another host took or what is dated in the future stands for
+      // nothing.
       newer = newer || (&other != snapshot && other.name && other.manifest &&
-                        other.name->time > snapshot->name->time);
+                        other.name->time > snapshot->name->time && other.name->time <= now &&
+                        (other.name->host.empty() || other.name->host == own_host));
     }
     if (!newer) {
       return Error{ErrorKind::kUsage,

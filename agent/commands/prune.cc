@@ -7,6 +7,7 @@
 #include "commands/commands.h"
 #include "commands/table.h"
 #include "store/lock.h"
+#include "store/run_state.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -22,34 +23,66 @@ void print_plan(const PrunePlan& plan, UnixSeconds now) {
   fmt::print("{}", format_table(rows));
 }
 
-Result<void> prune(Context& context, bool dry_run, bool accept) {
-  // No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than
-  // a proven one that stays, whenever that one was taken. The cluster is not asked either.
-  constexpr PruneState kByHand{.cluster_healthy = true, .making_room = true};
+// Without a word about the retention in cluster.yml there is nothing to prune by: a file that was
+// moved away for a minute must not make a day of what was a month.
+Result<void> check_retention_is_set(const Settings& settings) {
+  const Policy& policy = settings.policy;
+  if (settings.policy_present && (policy.recurring || !policy.retention_text.empty())) return {};
+  return Error{
+      ErrorKind::kConfig,
+      settings.policy_present ? "no retention is set: " + policy.off_reason
+                              : std::string("no retention is set: cluster.yml is not there"),
+      "nothing is pruned by a default; write backup_config.retention into cluster.yml", false, 0};
+}
+
+// No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than a
+// proven one that stays, whenever that one was taken. The cluster is not asked either.
+PruneState state_by_hand(const Context& context) {
+  const auto since_boot_s =
+      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
+  PruneState state{.cluster_healthy = true, .making_room = true};
+  state.clock_hold = since_boot_s < read_run_state(runtime_directory()).prune_hold_until_s;
+  return state;
+}
+
+// Shows the break that was found and, unless `dry_run`, lets it count as known from now on.
+Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, bool dry_run,
+                    bool damaged) {
+  if (!plan.history_break) {
+    fmt::print("the history of these snapshots is unbroken, there is nothing to accept\n");
+    // Written anew all the same: as it is, it keeps everything from being pruned.
+    return damaged && !dry_run ? accept_history(directory, UnixSeconds()) : Result<void>();
+  }
+  fmt::print("{}\n", describe(*plan.history_break));
+  if (dry_run) {
+    fmt::print("without --dry-run this would be accepted\n");
+    return {};
+  }
+  ES_TRY(accept_history(directory, parse_snapshot_name(plan.history_break->newer)->time));
+  fmt::print("accepted: what was taken before is pruned by the retention again\n");
+  return {};
+}
+
+Result<void> prune(Context& context, bool dry_run, bool accept_break) {
+  ES_TRY(check_retention_is_set(context.settings));
   UniqueFd lock;
   if (!dry_run) {
     ES_ASSIGN(taken, take_run_lock(runtime_directory()));
     lock = std::move(taken);
   }
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
-  if (accept && !dry_run && !read_accepted_history(directory)) {
-    // Damaged: nothing is known to be accepted, and the operator says so now.
-    ES_TRY(accept_history(directory, context.clock.now()));
+  PruneState state = state_by_hand(context);
+  if (accept_break) {
+    // Damaged content says nothing, and the operator decides anew; a file that cannot be read (its
+    // error has an errno) stays an error.
+    const auto accepted = read_accepted_history(directory);
+    state.forget_accepted = !accepted && accepted.error().code == 0;
+    ES_ASSIGN(before, plan_prune(context, directory, state));
+    ES_TRY(accept(directory, before, dry_run, state.forget_accepted));
+    state.forget_accepted = state.forget_accepted && dry_run;
   }
-  ES_ASSIGN(plan, plan_prune(context, directory, kByHand));
-  if (accept && plan.history_break) {
-    fmt::print("{}\n", describe(*plan.history_break));
-    if (dry_run) {
-      fmt::print("without --dry-run this would be accepted\n");
-    } else {
-      ES_TRY(accept_history(directory, parse_snapshot_name(plan.history_break->newer)->time));
-      fmt::print("accepted: what was taken before is pruned by the retention again\n");
-      ES_ASSIGN(again, plan_prune(context, directory, kByHand));
-      plan = std::move(again);
-    }
-  } else if (accept) {
-    fmt::print("the history of these snapshots is unbroken, there is nothing to accept\n");
-  } else if (plan.history_break) {
+  ES_ASSIGN(plan, plan_prune(context, directory, state));
+  if (plan.history_break && !accept_break) {
     fmt::print(
         "{}\nnothing is pruned until you accept that: etcd-snapshot prune --accept-history\n",
         describe(*plan.history_break));

@@ -6,12 +6,6 @@
 namespace etcd_snapshot {
 
 int command_run(Context& context) {
-  for (const ConfigWarning& warning : context.settings.warnings) {
-    context.log.write({.level = LogLevel::kWarning,
-                       .message = "Configuration warning",
-                       .fields = {{"warning", warning.message}},
-                       .message_id = kConfigWarning});
-  }
   const Policy& policy = context.settings.policy;
   if (!policy.recurring) {
     context.log.write({.message = "Recurring backups are turned off",

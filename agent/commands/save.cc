@@ -11,6 +11,7 @@ Result<SnapshotOutcome> save(Context& context, const std::string& name) {
   if (!name.empty()) ES_TRY(check_one_time_name(name));
   ES_ASSIGN(lock, take_run_lock(runtime_directory()));
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, true));
+  sweep_leftovers(context, directory);
   SnapshotRequest request;
   request.kind = SnapshotKind::kOneTime;
   if (name.empty()) {
@@ -22,7 +23,7 @@ Result<SnapshotOutcome> save(Context& context, const std::string& name) {
   } else {
     ES_ASSIGN(taken, directory.taken(name));
     if (taken) {
-      return Error{ErrorKind::kStorage,
+      return Error{ErrorKind::kUsage,
                    "there is already a snapshot '" + name + "' in " + directory.path(),
                    "choose another name; nothing is overwritten", false, EEXIST};
     }
@@ -41,6 +42,8 @@ int command_save(Context& context, const std::string& name) {
   const auto outcome = save(context, name);
   if (outcome) {
     report_created(context.log, *outcome);
+    report_passed_over(context.log, outcome->passed_over);
+    report_health(context.log, outcome->health, "");
     return kExitOk;
   }
   // A word of the command line is answered on the command line.

@@ -86,7 +86,7 @@ Result<void> set_endpoints(HostSettings& settings, const Place& place, const std
       return bad_value(place, "an empty endpoint in", text,
                        "http://host:port, https://host:port or host:port, separated by commas");
     }
-    ES_ASSIGN(endpoint, parse_endpoint(place, item));
+    ES_ASSIGN(endpoint, parse_address(place, item));
     if (endpoint.port == 0) endpoint.port = kEtcdPort;
     settings.etcd.endpoints.push_back(to_string(endpoint));
     if (end == rest.size()) return {};

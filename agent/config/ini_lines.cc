@@ -54,6 +54,11 @@ Result<void> check_line(const Reading& reading, std::string_view line) {
     return line_error(reading, fmt::format("neither a key nor a section: '{}'", shown(line)),
                       "`key = value`, [section], or a comment after #");
   }
+  // inih would take the rest for a comment and cut the value short.
+  if (line.find(" ;") != line.npos || line.find("\t;") != line.npos) {
+    return line_error(reading, "a comment behind a value",
+                      "a comment on a line of its own, after #");
+  }
   return {};
 }
 

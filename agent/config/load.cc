@@ -125,6 +125,27 @@ Result<void> check_together(const Policy& policy, const HostSettings& host, Warn
   return {};
 }
 
+bool is_loopback(std::string_view url) {
+  return url.find("://127.") != url.npos || url.find("://localhost:") != url.npos ||
+         url.find("://[::1]:") != url.npos;
+}
+
+// What an http:// endpoint does with settings that were meant for https://.
+void warn_of_plain_endpoints(const std::string& host_file, const EtcdSettings& etcd, int line,
+                             Warnings& warnings) {
+  for (const std::string& url : etcd.endpoints) {
+    if (!url.starts_with("http://")) continue;
+    const std::string place = fmt::format("{}:{}: [etcd] endpoints: {}", host_file, line, url);
+    if (!etcd.ca_file.empty() || !etcd.cert_file.empty()) {
+      warnings.push_back({place + " is without TLS: ca_file, cert_file and key_file are not used"});
+    }
+    if (!etcd.username.empty() && !is_loopback(url)) {
+      warnings.push_back(
+          {place + " is without TLS: the password crosses the network in the clear"});
+    }
+  }
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> read_config_file(const std::string& path) {
@@ -172,6 +193,8 @@ Result<Settings> load_settings(const ConfigPaths& paths) {
         "reads no other files",
         paths.host_file, lines["metrics.textfile"], shown(textfile))});
   }
+  warn_of_plain_endpoints(paths.host_file, settings.host.etcd, lines["etcd.endpoints"],
+                          settings.warnings);
   if (paths.check_files) {
     ES_TRY(check_named_files(paths.host_file, settings.host, lines, settings.warnings));
   }

@@ -80,12 +80,12 @@ std::string_view split_host_port(std::string_view text, std::string& host, int& 
 
 }  // namespace
 
-Result<Endpoint> parse_endpoint(const Place& place, std::string_view text) {
+Result<Address> parse_address(const Place& place, std::string_view text) {
   if (text.find('@') != text.npos) {
     return bad_setting(place, "user info (something before an @) in the address", kEndpointForms);
   }
   std::string_view rest = text;
-  Endpoint endpoint;
+  Address endpoint;
   const bool has_scheme = rest.find("://") != rest.npos;
   endpoint.scheme = take_scheme(rest);
   if (has_scheme && endpoint.scheme != "http" && endpoint.scheme != "https") {
@@ -100,7 +100,7 @@ Result<Endpoint> parse_endpoint(const Place& place, std::string_view text) {
   return endpoint;
 }
 
-std::string to_string(const Endpoint& endpoint) {
+std::string to_string(const Address& endpoint) {
   std::string text = endpoint.scheme.empty() ? "" : endpoint.scheme + "://";
   text += endpoint.host;
   if (endpoint.port != 0) text += fmt::format(":{}", endpoint.port);

@@ -9,7 +9,7 @@
 
 namespace etcd_snapshot {
 
-struct Endpoint {
+struct Address {
   std::string scheme;  // "http", "https" or empty where none was written
   std::string host;    // name, IPv4, or IPv6 in brackets
   int port = 0;        // 0: none was written
@@ -17,10 +17,10 @@ struct Endpoint {
 
 // [http://|https://]host[:port], IPv6 in brackets, one trailing slash allowed. No path, query or
 // user info: what holds an `@` is not printed, as it may hold a password.
-Result<Endpoint> parse_endpoint(const Place& place, std::string_view text);
+Result<Address> parse_address(const Place& place, std::string_view text);
 
 // "scheme://host:port" without what is not there.
-std::string to_string(const Endpoint& endpoint);
+std::string to_string(const Address& endpoint);
 
 // [scheme://][user:password@]host[:port] with a scheme that libcurl takes. Never printed.
 Result<std::string> parse_proxy(const Place& place, std::string_view text);

@@ -66,7 +66,7 @@ Result<std::string> check_folder(const Place& place, const std::string& value) {
 }
 
 Result<std::string> check_endpoint(const Place& place, const std::string& value) {
-  ES_ASSIGN(endpoint, parse_endpoint(place, value));
+  ES_ASSIGN(endpoint, parse_address(place, value));
   return to_string(endpoint);
 }
 
@@ -112,6 +112,7 @@ Result<S3Policy> read_s3_policy(const YamlMap& map, std::vector<ConfigWarning>& 
   } else if (ca) {
     ES_ASSIGN(checked, check_custom_ca(map.place_of("custom_ca"), *ca));
     s3.custom_ca = checked;
+    s3.custom_ca_place = at(map.place_of("custom_ca"));
   }
 
   if (s3.bucket_name.empty()) {

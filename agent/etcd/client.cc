@@ -88,7 +88,7 @@ Result<void> Member::authenticate() {
   if (!answer) {
     // A cluster whose RBAC is off says so; it then serves without a token, as etcdctl relies on
     // too.
-    if (answer.error().code == kGrpcFailedPrecondition &&
+    if (answer.error().grpc_code == kGrpcFailedPrecondition &&
         answer.error().message.find("authentication is not enabled") != std::string::npos) {
       return {};
     }
@@ -142,7 +142,7 @@ ClusterHealth Member::health(const MemberStatus& status) {
   std::string message;
   put_bytes_field(message, 1, "health");  // RangeRequest.key; serializable = false is the default
   const auto answer = unary(kRange, std::move(message));
-  if (!answer && answer.error().code != kGrpcPermissionDenied) {
+  if (!answer && answer.error().grpc_code != kGrpcPermissionDenied) {
     add(health.reason, "no linearizable read: " + answer.error().message);
   }
   return health;

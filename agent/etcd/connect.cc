@@ -9,7 +9,7 @@ namespace {
 
 constexpr char kDefaultTlsEndpoint[] = "https://127.0.0.1:2379";
 
-// The first line; the line break that editors add is not part of a password.
+// All of the file but the line break that editors add, which is not part of a password.
 Result<std::string> read_password(const std::string& path) {
   ES_ASSIGN(text, read_file(path, ErrorKind::kConfig, 4096));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();

@@ -161,7 +161,9 @@ std::vector<FoundEtcd> discover_etcd(const std::string& root) {
   look_for_rancher(root, "/var/lib/rancher/k3s", "K3s", found);
   look_for_package(root, "/etc/default/etcd", found);    // Debian
   look_for_package(root, "/etc/etcd/etcd.conf", found);  // Fedora
-  found.push_back({"etcd's default", "http://127.0.0.1:2379", {}});
+  // Not behind certificates that were found: while etcd is down, whoever takes its port would get
+  // the user's password, and could pass anything off as its database.
+  if (found.empty()) found.push_back({"etcd's default", "http://127.0.0.1:2379", {}});
   return found;
 }
 

@@ -16,8 +16,8 @@ struct FoundEtcd {
   TlsFiles tls;
 };
 
-// Every place that is there, most specific first; last, always, http://127.0.0.1:2379. `root` is
-// put in front of the paths that are looked at (and of those returned), for tests.
+// Every place that is there, most specific first; http://127.0.0.1:2379 where there is none. `root`
+// is put in front of the paths that are looked at (and of those returned), for tests.
 std::vector<FoundEtcd> discover_etcd(const std::string& root = "");
 
 }  // namespace etcd_snapshot

@@ -13,7 +13,7 @@ Error refused(std::string message, int code, bool retryable) {
   Error error;
   error.kind = ErrorKind::kUnavailable;
   error.message = std::move(message);
-  error.code = code;
+  error.grpc_code = code;
   error.retryable = retryable;
   return error;
 }
@@ -114,24 +114,24 @@ std::string decode_grpc_message(std::string_view encoded) {
 Result<void> check_grpc_response(const HttpResponse& response, const std::string& where) {
   if (response.status != 200) {
     Error error = refused(
-        where + ": HTTP status " + std::to_string(response.status) + " where gRPC answers 200", -1,
+        where + ": HTTP status " + std::to_string(response.status) + " where gRPC answers 200", 0,
         response.status >= 500);
     error.hint = "check that the address is etcd's client port, and not its peer or metrics port";
     return error;
   }
   const std::string type = response.trailer("content-type");
   if (!type.starts_with("application/grpc")) {
-    return refused(where + ": content type '" + type + "' where gRPC answers application/grpc", -1,
+    return refused(where + ": content type '" + type + "' where gRPC answers application/grpc", 0,
                    false);
   }
   const std::string status = response.trailer("grpc-status");
   int code = -1;
   const auto parsed = std::from_chars(status.data(), status.data() + status.size(), code);
   if (status.empty()) {
-    return refused(where + ": the answer ended without grpc-status: it was cut short", -1, true);
+    return refused(where + ": the answer ended without grpc-status: it was cut short", 0, true);
   }
   if (parsed.ec != std::errc() || parsed.ptr != status.data() + status.size() || code < 0) {
-    return refused(where + ": grpc-status '" + status + "' is no number", -1, true);
+    return refused(where + ": grpc-status '" + status + "' is no number", 0, true);
   }
   if (code == kGrpcOk) return {};
   const std::string message = decode_grpc_message(response.trailer("grpc-message"));
@@ -149,23 +149,23 @@ bool is_grpc(const HttpResponse& response) {
 Result<void> UnaryMessage::write(Bytes bytes) {
   if (!is_grpc(response_)) return {};  // an error page: what it is will be told by its headers
   if (buffer_.size() + bytes.size() > kMaxUnaryBytes + kPrefixBytes) {
-    return refused("the answer is larger than 4 MiB, which no answer of etcd is", -1, false);
+    return refused("the answer is larger than 4 MiB, which no answer of etcd is", 0, false);
   }
   buffer_.append(as_text(bytes));
   return {};
 }
 
 Result<std::string> UnaryMessage::take(const std::string& where) {
-  if (buffer_.size() < kPrefixBytes) return refused(where + ": an empty answer", -1, true);
+  if (buffer_.size() < kPrefixBytes) return refused(where + ": an empty answer", 0, true);
   if (buffer_[0] != 0) {
-    return refused(where + ": a compressed message, which was not asked for", -1, false);
+    return refused(where + ": a compressed message, which was not asked for", 0, false);
   }
   uint32_t size = 0;
   for (int i = 1; i <= 4; ++i) size = size << 8 | static_cast<uint8_t>(buffer_[i]);
   if (buffer_.size() - kPrefixBytes != size) {
     return refused(where + ": a message of " + std::to_string(size) + " bytes was announced, " +
                        std::to_string(buffer_.size() - kPrefixBytes) + " came",
-                   -1, true);
+                   0, true);
   }
   return buffer_.substr(kPrefixBytes);
 }

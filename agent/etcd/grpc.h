@@ -34,7 +34,7 @@ bool is_grpc(const HttpResponse& response);
 
 // What a finished response says: ok, or the error. An HTTP status other than 200, another content
 // type and a missing grpc-status are errors too. `where` is the origin for the message. An error's
-// code is the gRPC code, -1 where there is none.
+// grpc_code is that status, 0 where there was none.
 Result<void> check_grpc_response(const HttpResponse& response, const std::string& where);
 
 // Collects the one message of a unary answer, of at most 4 MiB (gRPC's own default limit).

@@ -158,6 +158,7 @@ Result<void> SnapshotDirectory::remove(const std::string& file_name) {
 Result<std::vector<std::string>> SnapshotDirectory::sweep() {
   ES_ASSIGN(names, list_directory(fd_.get(), path_));
   std::vector<std::string> removed;
+  std::optional<Error> first;  // one that cannot be removed does not keep the others
   // Files of create_locked_at(): held by whoever writes them, here or on another host.
   for (const std::string& name : names) {
     const bool partial = !inner_name(name, kOwnPrefix, kPartialSuffix).empty();
@@ -165,8 +166,9 @@ Result<std::vector<std::string>> SnapshotDirectory::sweep() {
                            !inner_name(name, "." + std::string(kOwnPrefix), ".new").empty() ||
                            !inner_name(name, "..", std::string(kSidecarSuffix) + ".new").empty();
     if (!partial && !temporary) continue;
-    ES_ASSIGN(gone, remove_unlocked_at(fd_.get(), name));
-    if (gone) removed.push_back(name);
+    auto gone = remove_unlocked_at(fd_.get(), name);
+    if (gone && *gone) removed.push_back(name);
+    if (!gone && !first) first = gone.take_error();
   }
   for (const std::string& name : names) {
     const std::string file(inner_name(name, ".", kSidecarSuffix));
@@ -181,9 +183,10 @@ Result<std::vector<std::string>> SnapshotDirectory::sweep() {
     if (unlinkat(fd_.get(), name.c_str(), 0) == 0) {
       removed.push_back(name);
     } else if (errno != ENOENT) {
-      return system_error(ErrorKind::kStorage, "cannot remove", path_ + "/" + name);
+      if (!first) first = system_error(ErrorKind::kStorage, "cannot remove", path_ + "/" + name);
     }
   }
+  if (first) return std::move(*first);
   std::sort(removed.begin(), removed.end());
   return removed;
 }

@@ -38,8 +38,8 @@ HistoryBreak break_between(const StoredSnapshot& older, const StoredSnapshot& ne
 }  // namespace
 
 std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>& snapshots,
-                                               std::optional<UnixSeconds> accepted,
-                                               UnixSeconds now) {
+                                               std::optional<UnixSeconds> accepted, UnixSeconds now,
+                                               std::string_view own_host) {
   std::vector<const StoredSnapshot*> oldest_first;
   for (const StoredSnapshot& snapshot : snapshots) {
     if (counts(snapshot, now)) oldest_first.push_back(&snapshot);
@@ -55,9 +55,9 @@ std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>
   std::map<std::pair<std::string, std::string>, const StoredSnapshot*> last_of_host;
   std::optional<HistoryBreak> newest;
   for (const StoredSnapshot* snapshot : oldest_first) {
-    const StoredSnapshot*& before = last_of_name[snapshot->name->host];
-    const StoredSnapshot*& before_here =
-        last_of_host[{snapshot->name->host, snapshot->manifest->host}];
+    const std::string line = snapshot->name->host == own_host ? "" : snapshot->name->host;
+    const StoredSnapshot*& before = last_of_name[line];
+    const StoredSnapshot*& before_here = last_of_host[{line, snapshot->manifest->host}];
     const StoredSnapshot* older = nullptr;
     if (before && before->manifest->cluster_id != snapshot->manifest->cluster_id) {
       older = before;

@@ -25,10 +25,12 @@ struct HistoryBreak {
 // ahead says nothing about order), of the same host part, in order of their time; returns the
 // newest break. Revisions are compared only between snapshots of the same host: members lag behind
 // each other. A break whose `newer` is not later than `accepted` (a snapshot name's time) is passed
-// over.
+// over. A name that carries `own_host` is of one line with the names that carry none, as for the
+// retention.
 std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>& snapshots,
                                                std::optional<UnixSeconds> accepted,
-                                               UnixSeconds now = UnixSeconds::max());
+                                               UnixSeconds now = UnixSeconds::max(),
+                                               std::string_view own_host = {});
 
 // What the operator accepted, kept in the directory as ".etcd-snapshot.history" (JSON): every break
 // up to the time of the newest snapshot. nullopt: nothing yet. kStorage when the file cannot be

@@ -36,6 +36,12 @@ Error failed_call(const std::string& path, const std::string& component, std::st
       return refusal(path, component, failed + "permission denied",
                      "run as root, or as the user that owns the snapshots", errnum);
     case EROFS:
+      // The service's sandbox shows everything but the directory itself read-only.
+      if (operation == "created") {
+        return refusal(path, component, " does not exist, and its file system is read-only here",
+                       "the service may write there, but not make it: install -d -m 0700 " + path,
+                       errnum);
+      }
       return refusal(path, component, " is on a read-only file system",
                      "mount it read-write (findmnt -T " + component +
                          "); for a directory that was moved, `systemctl daemon-reload` also lets "

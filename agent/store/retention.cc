@@ -67,12 +67,14 @@ class Decider {
     if (!entry.in_bucket && !state_.space_short) return RetentionReason::kNotInBucket;
     if (policy_.unit == RetentionUnit::kSnapshots) {
       const auto count = static_cast<uint64_t>(std::max<int64_t>(policy_.count, 0));
-      return position_[index] < count ? RetentionReason::kCounted : RetentionReason::kBeyondCount;
+      if (position_[index] < count) return RetentionReason::kCounted;
+      return state_.clock_hold ? RetentionReason::kClockHold : RetentionReason::kBeyondCount;
     }
     // RKE's rule: beyond the retention, not at it. In whole seconds, as the age is, and because
     // nanoseconds would overflow after 292 years of a clock gone wrong.
     const auto limit = std::chrono::floor<std::chrono::seconds>(policy_.retention);
-    return state_.now - entry.time > limit ? RetentionReason::kExpired : RetentionReason::kYoung;
+    if (state_.now - entry.time <= limit) return RetentionReason::kYoung;
+    return state_.clock_hold ? RetentionReason::kClockHold : RetentionReason::kExpired;
   }
 
   const std::vector<RetentionEntry>& entries_;
@@ -119,6 +121,8 @@ std::string_view describe(RetentionReason reason) {
       return "younger than the retention";
     case RetentionReason::kCounted:
       return "among the newest that the retention counts";
+    case RetentionReason::kClockHold:
+      return "expired, but the clock was set ahead: pruning waits";
     case RetentionReason::kExpired:
       return "older than the retention";
     case RetentionReason::kBeyondCount:

@@ -44,6 +44,7 @@ struct RetentionState {
   bool proven_this_cycle = false;  // the newest snapshot was taken and proven just now
   bool cluster_healthy = true;
   bool frozen = false;       // the history guard (store/history.h)
+  bool clock_hold = false;   // the clock was set ahead a while ago: ages are not to be trusted
   bool space_short = false;  // entries the bucket lacks may go too
   bool making_room = false;  // before the stream: proven_this_cycle is not asked for
 };
@@ -60,6 +61,7 @@ enum class RetentionReason {
   kNotInBucket,   // keep: the bucket lacks it and there is room
   kYoung,         // keep: not older than the retention
   kCounted,       // keep: among the newest `count` rolling ones, proven or not
+  kClockHold,     // keep: it would go, but for the hold after the clock was set ahead
   kExpired,       // delete: older than the retention
   kBeyondCount,   // delete: beyond the newest `count`
 };

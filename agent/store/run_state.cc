@@ -31,6 +31,7 @@ RunState read_run_state(const std::string& runtime_dir) {
   if (!object.is_object()) return state;
   state.creation = text_of(object, "creation");
   state.retention = text_of(object, "retention");
+  state.warnings = text_of(object, "warnings");
   state.finished = text_of(object, "finished");
   state.snapshot = text_of(object, "snapshot");
   state.exit_code = static_cast<int>(number_of(object, "exit_code", 0));
@@ -43,10 +44,13 @@ RunState read_run_state(const std::string& runtime_dir) {
 }
 
 Result<void> write_run_state(const std::string& runtime_dir, const RunState& state) {
-  nlohmann::json object = {
-      {"creation", state.creation}, {"retention", state.retention},
-      {"finished", state.finished}, {"exit_code", state.exit_code},
-      {"snapshot", state.snapshot}, {"prune_hold_until_s", state.prune_hold_until_s}};
+  nlohmann::json object = {{"creation", state.creation},
+                           {"warnings", state.warnings},
+                           {"retention", state.retention},
+                           {"finished", state.finished},
+                           {"exit_code", state.exit_code},
+                           {"snapshot", state.snapshot},
+                           {"prune_hold_until_s", state.prune_hold_until_s}};
   if (state.clock_offset_s) object["clock_offset_s"] = *state.clock_offset_s;
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);

@@ -13,6 +13,8 @@ namespace etcd_snapshot {
 struct RunState {
   // As the line "Initializing Rolling Backups" told them last.
   std::string creation, retention;
+  // The warnings about the configuration that were logged last, a line each.
+  std::string warnings;
   // Wall clock minus time since boot at the last run, seconds: changes when the clock is set.
   std::optional<int64_t> clock_offset_s;
   // Time since boot until which nothing is pruned because the clock was set ahead; 0 = no such

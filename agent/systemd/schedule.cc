@@ -20,6 +20,10 @@ std::string parent_directory(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
+bool is_temporary(const std::string& path) {
+  return (path + "/").starts_with("/tmp/") || (path + "/").starts_with("/var/tmp/");
+}
+
 }  // namespace
 
 std::string systemd_timespan(Nanoseconds duration) {
@@ -80,6 +84,10 @@ std::optional<DropIn> service_drop_in(const HostSettings& host, std::string_view
   if (!host.metrics_textfile.empty()) {
     service += fmt::format("ReadWritePaths={}\n",
                            systemd_word("-" + parent_directory(host.metrics_textfile)));
+  }
+  // The unit's own /tmp goes when the service ends, and what was written there with it.
+  if (is_temporary(directory) || is_temporary(host.metrics_textfile)) {
+    service += "PrivateTmp=no\n";
   }
   return DropIn{"etcd-snapshot.service.d", "50-host.conf", header(source) + unit + service};
 }
