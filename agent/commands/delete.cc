@@ -47,7 +47,7 @@ Result<void> remove_one(Context& context, const std::string& name, bool force) {
     }
     if (!newer) {
       return Error{ErrorKind::kUsage,
-                   "'" + snapshot->file_name + "' is the newest proven snapshot of this host",
+                   "no proven snapshot of this host is newer than '" + snapshot->file_name + "'",
                    "take another first (etcd-snapshot save), or say --force", false, 0};
     }
   }

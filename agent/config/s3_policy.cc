@@ -1,5 +1,7 @@
 #include "config/s3_policy.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 
@@ -112,7 +114,8 @@ Result<S3Policy> read_s3_policy(const YamlMap& map, std::vector<ConfigWarning>& 
   } else if (ca) {
     ES_ASSIGN(checked, check_custom_ca(map.place_of("custom_ca"), *ca));
     s3.custom_ca = checked;
-    s3.custom_ca_place = at(map.place_of("custom_ca"));
+    const Place place = map.place_of("custom_ca");
+    s3.custom_ca_place = fmt::format("{}:{}: {}", place.file, place.line, place.key);
   }
 
   if (s3.bucket_name.empty()) {

@@ -136,6 +136,56 @@ TEST(CommandPrune, KeepsTheNewestProvenOneHoweverOldItIs) {
   CHECK_TRUE(lab.has(proven));
 }
 
+// A cluster.yml that was moved away for a minute must not turn a long retention into the default.
+TEST(CommandPrune, RefusesWhereNothingSetsARetention) {
+  const std::string old = lab.add_snapshot(90h), older = lab.add_snapshot(99h);
+  lab.add_snapshot(1h);
+  const struct {
+    bool present, recurring;
+    const char *text, *message;
+  } rows[] = {{false, false, "", "cluster.yml is not there"},
+              {true, false, "", "no retention is set: cluster.yml: backup_config is not set"}};
+  for (const auto& row : rows) {
+    lab.settings.policy_present = row.present;
+    lab.settings.policy.recurring = row.recurring;
+    lab.settings.policy.retention_text = row.text;
+    lab.settings.policy.off_reason = "cluster.yml: backup_config is not set";
+    for (const bool dry_run : {true, false}) {
+      const Printed printed = prune(dry_run);
+      LONGS_EQUAL_TEXT(kExitConfig, printed.code, row.message);
+      CHECK_TEXT(holds(printed.err, row.message), printed.err.c_str());
+      STRCMP_EQUAL("", printed.out.c_str());
+    }
+    LONGS_EQUAL(kExitConfig, prune(false, true).code);
+    LONGS_EQUAL(3, lab.files().size());
+    LONGS_EQUAL(0, lab.hidden().size());
+  }
+  // Turned off, but with a word about the retention: that is one to prune by.
+  lab.settings.policy.retention_text = "24";
+  LONGS_EQUAL(0, prune().code);
+  CHECK_FALSE(lab.has(old));
+  CHECK_FALSE(lab.has(older));
+}
+
+TEST(CommandPrune, WaitsAsTheCycleDoesAfterTheClockWasSetAhead) {
+  const std::string old = lab.add_snapshot(90h);
+  lab.add_snapshot(1h);
+  LONGS_EQUAL(0, mkdir(lab.scratch.path("run").c_str(), 0755));
+  const auto until_s =
+      std::chrono::duration_cast<std::chrono::seconds>(lab.clock.monotonic() + 10s).count();
+  lab.scratch.write("run/state.json", "{\"prune_hold_until_s\":" + std::to_string(until_s) + "}");
+  const Printed announced = prune(true);
+  CHECK_TEXT(holds(announced.out, "keep    expired, but the clock was set ahead: pruning waits"),
+             announced.out.c_str());
+  CHECK_FALSE(holds(announced.out, " delete "));
+  lab.clock.pass(9s);
+  LONGS_EQUAL(0, prune().code);
+  CHECK_TRUE(lab.has(old));
+  lab.clock.pass(1s);
+  LONGS_EQUAL(0, prune().code);
+  CHECK_FALSE(lab.has(old));
+}
+
 TEST(CommandPrune, SaysThatItIsFrozenAndHowToGoOn) {
   const std::string old = lab.add_snapshot(90h, 900);
   lab.add_snapshot(1h, 100);
@@ -178,6 +228,43 @@ TEST(CommandPrune, WritesADamagedNoteOfTheHistoryAnew) {
   LONGS_EQUAL_TEXT(0, accepted.code, accepted.err.c_str());
   CHECK_FALSE(lab.has(old));
   LONGS_EQUAL(0, prune().code);
+}
+
+TEST(CommandPrune, AcceptsTheBreakBehindADamagedNoteAtTheTimeOfTheBreak) {
+  const std::string old = lab.add_snapshot(90h, 900);
+  lab.add_snapshot(2h, 100);
+  lab.add_snapshot(1h, 110);
+  const std::string note = "snapshots/.etcd-snapshot.history";
+  lab.scratch.write(note, "{");
+  const Printed looked = prune(true, true);
+  LONGS_EQUAL_TEXT(0, looked.code, looked.err.c_str());
+  CHECK_TEXT(holds(looked.out, "went back from 900"), looked.out.c_str());
+  STRCMP_EQUAL("{", lab.scratch.read(note).c_str());
+  const Printed accepted = prune(false, true);
+  LONGS_EQUAL_TEXT(0, accepted.code, accepted.err.c_str());
+  CHECK_TEXT(holds(accepted.out, "went back from 900"), accepted.out.c_str());
+  CHECK_TEXT(holds(accepted.out, "accepted: "), accepted.out.c_str());
+  STRCMP_EQUAL("{\"accepted\":\"2018-05-04T16:40:16Z\"}\n", lab.scratch.read(note).c_str());
+  CHECK_FALSE(lab.has(old));
+}
+
+TEST(CommandPrune, WritesADamagedNoteAnewWhereNothingIsToAcceptAndStillSeesWhatComes) {
+  const std::string old = lab.add_snapshot(90h, 90);
+  lab.add_snapshot(2h, 900);
+  const std::string note = "snapshots/.etcd-snapshot.history";
+  lab.scratch.write(note, "{");
+  LONGS_EQUAL(0, prune(true, true).code);
+  STRCMP_EQUAL("{", lab.scratch.read(note).c_str());
+  CHECK_TRUE(lab.has(old));
+  const Printed accepted = prune(false, true);
+  LONGS_EQUAL_TEXT(0, accepted.code, accepted.err.c_str());
+  CHECK_TRUE(holds(accepted.out, "nothing to accept"));
+  CHECK_TRUE(holds(lab.scratch.read(note), "\"accepted\""));
+  CHECK_FALSE(lab.has(old));
+  lab.add_snapshot(1h, 100);
+  const Printed later = prune();
+  LONGS_EQUAL_TEXT(0, later.code, later.err.c_str());
+  CHECK_TEXT(holds(later.out, "went back from 900"), later.out.c_str());
 }
 
 // Accepted is what lies there, not what a later break will be: the clock may run ahead just now.
@@ -268,6 +355,29 @@ TEST(CommandDelete, KeepsTheNewestProvenOneUnlessForced) {
   LONGS_EQUAL(0, remove(newest, true).code);
   CHECK_FALSE(lab.has(newest));
   CHECK_TRUE(lab.has(old));
+}
+
+TEST(CommandDelete, LetsNothingButALaterOneOfThisHostStandForTheNewest) {
+  lab.add_snapshot(3h);
+  const std::string newest = lab.add_snapshot(2h);
+  const auto put = [&](Nanoseconds age, const std::string& host) {
+    Manifest manifest;
+    const UnixSeconds time = std::chrono::floor<std::chrono::seconds>(lab.clock.now() - age);
+    manifest.name = rolling_name(time, host, false);
+    manifest.kind = "rolling";
+    manifest.created = format_utc(time);
+    manifest.host = host;
+    return lab.put(manifest);
+  };
+  put(1h, "node-2");       // another host's
+  lab.add_snapshot(-10h);  // of a clock that ran ahead
+  const Printed refused = remove(newest);
+  LONGS_EQUAL(kExitUsage, refused.code);
+  CHECK_TEXT(holds(refused.err, "no proven snapshot of this host is newer"), refused.err.c_str());
+  CHECK_TRUE(lab.has(newest));
+  put(30min, "node-1");
+  LONGS_EQUAL(0, remove(newest).code);
+  CHECK_FALSE(lab.has(newest));
 }
 
 TEST(CommandDelete, GivesWayToARun) {

@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 #include "cycle.h"
 #include "lab.h"
+#include "prune.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>
@@ -130,9 +131,8 @@ TEST(CyclePrune, HoldsForADayAfterTheClockWasSetAheadByDays) {
   LONGS_EQUAL(0, cycle());
   // Everything but the new one looks old now.
   LONGS_EQUAL(4, lab.files().size());
-  STRCMP_EQUAL(
-      "set ahead by 240h0m0s",
-      lab.log.field("Nothing is pruned for a while: the clock was set ahead", "reason").c_str());
+  STRCMP_EQUAL("set ahead by 240h0m0s", lab.log.field("The clock was set ahead", "reason").c_str());
+  STRCMP_EQUAL("24h0m0s", lab.log.field("The clock was set ahead", "wait").c_str());
   STRCMP_EQUAL(
       "24h0m0s",
       lab.log.field("Nothing is pruned for a while: the clock was set ahead", "wait").c_str());
@@ -140,7 +140,9 @@ TEST(CyclePrune, HoldsForADayAfterTheClockWasSetAheadByDays) {
   LONGS_EQUAL(0, cycle());
   LONGS_EQUAL(5, lab.files().size());
   LONGS_EQUAL(0, deleted());
-  LONGS_EQUAL(1, lab.log.count("Nothing is pruned for a while: the clock was set ahead"));
+  // The clock is told of once, what waits for it as long as it does.
+  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
+  LONGS_EQUAL(2, lab.log.count("Nothing is pruned for a while: the clock was set ahead"));
   lab.clock.pass(1s);
   LONGS_EQUAL(0, cycle());
   LONGS_EQUAL(3, deleted());
@@ -233,7 +235,15 @@ TEST(CyclePrune, FreezesAndSaysSoWhereItsNoteOfTheHistoryIsDamaged) {
   LONGS_EQUAL(kExitStorage, cycle());
   LONGS_EQUAL(2, lab.files().size());
   CHECK_TRUE(lab.has(old));
-  CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "damaged"));
+  // The backup is there: it did not fail.
+  CHECK_TRUE(holds(lab.log.field("Couldn't prune", "error"), "damaged"));
+  CHECK_TRUE(lab.log.of("Couldn't prune")[0].level == LogLevel::kError);
+  LONGS_EQUAL(0, lab.log.count("Backup failed"));
+  LONGS_EQUAL(0, lab.log.count("Backup failed: local storage"));
+  LONGS_EQUAL(1, lab.log.count("Created backup"));
+  CHECK_TRUE(lab.holds_database("2018-05-04T18:40:16Z_etcd.zip", Compression::kZip));
+  LONGS_EQUAL(kExitStorage, lab.state().exit_code);
+  STRCMP_EQUAL("2018-05-04T18:40:16Z_etcd", lab.state().snapshot.c_str());
 }
 
 TEST(CyclePrune, KeepsTheSnapshotHereAndSaysThatTheBucketLacksIt) {
@@ -253,6 +263,42 @@ TEST(CyclePrune, TheFailureOfTheSnapshotIsWorseThanThatOfTheBucket) {
   lab.etcd.dead = {"http://127.0.0.1:2379"};
   LONGS_EQUAL(kExitUnavailable, cycle());
   LONGS_EQUAL(0, lab.log.count("Backup is safe here, but not in the bucket"));
+}
+
+TEST_GROUP(CarryOut) {
+  Lab lab;
+  Result<PrunePlan> plan(SnapshotDirectory & directory) {
+    return plan_prune(lab.context, directory, {.proven_this_cycle = true});
+  }
+};
+
+TEST(CarryOut, TakesWhatVanishedSinceForDone) {
+  const std::string oldest = lab.add_snapshot(90h), older = lab.add_snapshot(80h);
+  lab.add_snapshot(1h);
+  auto directory = SnapshotDirectory::open(lab.settings.host.snapshots.directory, false);
+  const auto planned = plan(*directory);
+  CHECK_TRUE(planned.ok());
+  std::filesystem::remove(lab.scratch.path("snapshots/" + oldest));
+  CHECK_TRUE(carry_out(lab.context, *directory, *planned).ok());
+  CHECK_FALSE(lab.has(older));
+  LONGS_EQUAL(1, lab.files().size());
+  // Another's deletion is not told as one of ours.
+  LONGS_EQUAL(1, lab.log.count("Deleted local backup"));
+}
+
+TEST(CarryOut, GoesOnAfterOneThatCannotBeDeletedAndTellsTheFirst) {
+  lab.add_snapshot(90h);
+  const std::string older = lab.add_snapshot(80h);
+  lab.add_snapshot(1h);
+  auto directory = SnapshotDirectory::open(lab.settings.host.snapshots.directory, false);
+  auto planned = plan(*directory);
+  CHECK_TRUE(planned.ok());
+  planned->snapshots.back().file_name = "no/name";
+  const auto done = carry_out(lab.context, *directory, *planned);
+  CHECK_FALSE(done.ok());
+  CHECK_TEXT(holds(done.error().message, "no/name"), done.error().message.c_str());
+  CHECK_FALSE(lab.has(older));
+  LONGS_EQUAL(1, lab.log.count("Deleted local backup"));
 }
 
 // No disk holds what this etcd says of itself.
@@ -275,7 +321,7 @@ TEST(CycleSpace, PrunesTheExpiredFirstButNeverTheNewestAndDoesNotStream) {
   CHECK_TRUE(lab.has(newest));
   LONGS_EQUAL(0, lab.etcd.calls("Snapshot"));
   LONGS_EQUAL(1, lab.etcd.calls("Status"));  // no retry: the disk does not grow by itself
-  LONGS_EQUAL(1, lab.log.count("Not enough space, pruning expired backups first"));
+  LONGS_EQUAL(1, lab.log.count("Not enough space, looking for expired backups to prune first"));
   CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "not enough space"));
   CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "hint"), "free "));
 }
@@ -286,6 +332,73 @@ TEST(CycleSpace, PrunesNothingForAnUnhealthyCluster) {
   lab.etcd.leader = 0;
   LONGS_EQUAL(kExitStorage, cycle());
   CHECK_TRUE(lab.has(old));
+}
+
+// What lies there may be all that is left of the cluster that was.
+TEST(CycleSpace, PrunesNothingForAMemberOfAnotherHistory) {
+  const struct {
+    uint64_t cluster_id;
+    int64_t revision;
+    const char* reason;
+  } rows[] = {{0x1234, 1000, "the snapshots come from two clusters"},
+              {lab.etcd.cluster_id, 499, "went back from 500"}};
+  const std::string oldest = lab.add_snapshot(90h), older = lab.add_snapshot(80h);
+  lab.add_snapshot(70h);
+  for (const auto& row : rows) {
+    lab.etcd.cluster_id = row.cluster_id;
+    lab.etcd.revision = row.revision;
+    lab.log.clear();
+    LONGS_EQUAL(kExitStorage, cycle());
+    LONGS_EQUAL_TEXT(3, lab.files().size(), row.reason);
+    LONGS_EQUAL(0, lab.log.count("Deleted local backup"));
+    const auto warnings = lab.log.of("Nothing is pruned: the history of the cluster changed");
+    LONGS_EQUAL_TEXT(1, warnings.size(), row.reason);
+    STRCMP_EQUAL(kFrozen, std::string(warnings[0].message_id).c_str());
+    const std::string reason = warnings[0].fields.find("reason")->second;
+    CHECK_TEXT(holds(reason, row.reason), reason.c_str());
+  }
+  // The same history, at the same revision: they go.
+  lab.etcd.revision = 500;
+  LONGS_EQUAL(kExitStorage, cycle());
+  CHECK_FALSE(lab.has(oldest));
+  CHECK_FALSE(lab.has(older));
+}
+
+TEST(CycleSpace, GoesOnWhereNothingCanBePruned) {
+  lab.add_snapshot(90h);
+  lab.add_snapshot(70h);
+  lab.scratch.write("snapshots/.etcd-snapshot.history", "{");
+  LONGS_EQUAL(kExitStorage, cycle());
+  LONGS_EQUAL(2, lab.files().size());
+  CHECK_TRUE(holds(lab.log.field("Couldn't prune", "error"), "damaged"));
+  // Told, and then it was seen whether there is room all the same.
+  CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "not enough space"));
+}
+
+// A directory with the sticky bit lets nobody but its owner delete another's file. Other users than
+// root cannot make such a file.
+TEST(CycleSpace, GoesOnWhereOneCannotBeDeleted) {
+  if (geteuid() != 0) return;
+  const std::string oldest = lab.add_snapshot(90h), older = lab.add_snapshot(80h),
+                    newest = lab.add_snapshot(70h);
+  constexpr uid_t kNobody = 65534;
+  for (const std::string& file : {oldest, older, newest}) {
+    LONGS_EQUAL(0, chmod(lab.scratch.path("snapshots/" + file).c_str(), 0644));
+  }
+  LONGS_EQUAL(0, chown(lab.scratch.path("snapshots/" + older).c_str(), kNobody, kNobody));
+  LONGS_EQUAL(0, chmod(lab.scratch.path("snapshots").c_str(), 01777));
+  LONGS_EQUAL(0, chmod(lab.scratch.path().c_str(), 0777));
+  int code = 0;
+  {
+    const Unprivileged nobody;
+    code = cycle();
+  }
+  LONGS_EQUAL_TEXT(kExitStorage, code, lab.log.text().c_str());
+  CHECK_TRUE(lab.has(oldest));
+  CHECK_FALSE(lab.has(older));
+  CHECK_TRUE(lab.has(newest));
+  CHECK_TEXT(holds(lab.log.field("Couldn't prune", "error"), oldest), lab.log.text().c_str());
+  CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "not enough space"));
 }
 
 TEST(CycleSpace, PrunesNothingWhileTheClockIsInDoubt) {

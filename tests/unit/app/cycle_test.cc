@@ -112,6 +112,30 @@ TEST(Cycle, SaysInitializingOnceAndAgainOnAChangeAndAfterABoot) {
   LONGS_EQUAL(4, lab.log.count("Initializing Rolling Backups"));
 }
 
+TEST(Cycle, TellsTheWarningsOfTheConfigurationOnceAndAgainOnAChangeAndAfterABoot) {
+  const auto told = [&] {
+    lab.log.clear();
+    lab.clock.pass(5min);
+    LONGS_EQUAL(0, cycle());
+    return lab.log.count("Configuration warning");
+  };
+  lab.settings.warnings = {{"cluster.yml:3: one"}, {"cluster.yml:4: two"}};
+  LONGS_EQUAL(2, told());
+  STRCMP_EQUAL(kConfigWarning,
+               std::string(lab.log.of("Configuration warning")[0].message_id).c_str());
+  LONGS_EQUAL(0, told());
+  lab.settings.warnings[1].message = "cluster.yml:4: three";
+  LONGS_EQUAL(2, told());
+  LONGS_EQUAL(0, told());
+  // Mended, and back again.
+  const auto before = std::exchange(lab.settings.warnings, {});
+  LONGS_EQUAL(0, told());
+  lab.settings.warnings = before;
+  LONGS_EQUAL(2, told());
+  std::filesystem::remove_all(lab.scratch.path("run"));
+  LONGS_EQUAL(2, told());
+}
+
 TEST(Cycle, SaysTheNumberWhereSnapshotsAreCounted) {
   lab.settings.host.snapshots.retention_unit = RetentionUnit::kSnapshots;
   lab.settings.policy.retention_number = 6;

@@ -97,9 +97,39 @@ TEST(CommandSave, OverwritesNothing) {
   LONGS_EQUAL(0, save("before upgrade").code);
   lab.settings.host.snapshots.compression = Compression::kNone;
   const Printed second = save("before upgrade");
-  LONGS_EQUAL(kExitStorage, second.code);
+  LONGS_EQUAL(kExitUsage, second.code);
   LONGS_EQUAL(1, lab.files().size());
-  CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "'before upgrade'"));
+  // It is the command line that is wrong, not a backup that failed.
+  CHECK_TEXT(holds(second.err, "'before upgrade'"), second.err.c_str());
+  LONGS_EQUAL(1, lab.log.lines.size());
+  LONGS_EQUAL(1, lab.etcd.calls("Snapshot"));
+}
+
+TEST(CommandSave, WarnsOfAClusterThatIsNotWell) {
+  lab.etcd.errors = {"memberID:10276657743932975437 alarm:NOSPACE "};
+  LONGS_EQUAL(0, save("one").code);
+  CHECK_TRUE(holds(lab.log.field("etcd has raised an alarm", "alarm"), "alarm:NOSPACE"));
+  CHECK_TRUE(lab.log.of("etcd has raised an alarm")[0].level == LogLevel::kWarning);
+  lab.etcd.errors.clear();
+  lab.etcd.leader = 0;
+  LONGS_EQUAL(0, save("two").code);
+  CHECK_TRUE(holds(lab.log.field("Cluster is unhealthy", "error"), "knows no leader"));
+  CHECK_TRUE(lab.log.of("Cluster is unhealthy")[0].level == LogLevel::kWarning);
+  lab.etcd.leader = 1;
+  lab.log.clear();
+  LONGS_EQUAL(0, save("three").code);
+  LONGS_EQUAL(1, lab.log.lines.size());
+  LONGS_EQUAL(3, lab.files().size());
+}
+
+TEST(CommandSave, RemovesWhatAnInterruptedRunLeft) {
+  lab.add_snapshot(1h);
+  const std::string leftover = partial_file_name("2018-05-04T18:00:00Z_etcd.zip");
+  lab.scratch.write("snapshots/" + leftover, "half");
+  LONGS_EQUAL(0, save("").code);
+  STRCMP_EQUAL(leftover.c_str(),
+               lab.log.field("Removed leftover of an interrupted run", "name").c_str());
+  LONGS_EQUAL(0, lab.hidden().size());
 }
 
 TEST(CommandSave, AnswersABadNameOnTheCommandLine) {

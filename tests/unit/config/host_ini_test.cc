@@ -111,8 +111,20 @@ TEST(HostIni, EndpointsWithoutASchemeFollowTheCertificates) {
 TEST(HostIni, WindowsLineEndsAndLeadingMarkAreTaken) {
   STRCMP_EQUAL("/a",
                good("\xEF\xBB\xBF[snapshots]\r\ndirectory = /a\r\n").snapshots.directory.c_str());
-  STRCMP_EQUAL("/a",
-               good("[snapshots] ; comment\ndirectory = /a ; here\n").snapshots.directory.c_str());
+  STRCMP_EQUAL("/a", good("[snapshots] ; comment\ndirectory = /a\n").snapshots.directory.c_str());
+}
+
+// inih would cut the value there, and what is written would not be what counts.
+TEST(HostIni, ACommentBehindAValueIsAnErrorWithItsLine) {
+  for (const char* line : {"directory = /a ; here", "directory = /a\t; here", "directory = /a ;",
+                           "directory = ; nothing"}) {
+    STRCMP_EQUAL(
+        "host.conf:3: a comment behind a value; accepted: a comment on a line of its own, after #",
+        bad("[snapshots]\n\n" + std::string(line) + "\n").c_str());
+  }
+  STRCMP_EQUAL(
+      "/a;b",
+      good("; a ; b\n# a ; b\n[snapshots]\ndirectory = /a;b\n").snapshots.directory.c_str());
 }
 
 TEST(HostIni, ABadLineIsAnErrorWithItsNumber) {

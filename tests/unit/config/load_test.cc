@@ -181,3 +181,45 @@ TEST(Load, AMetricsFileOfAnotherNameIsAWarning) {
   STRCMP_CONTAINS("host.conf:2: [metrics] textfile: '/var/lib/m.txt' does not end in .prom",
                   only_warning().c_str());
 }
+
+TEST(Load, CertificatesForAnEndpointWithoutTlsAreAWarning) {
+  const std::string file = put("pem", "x");
+  const std::string tls =
+      "cert_file = " + file + "\nkey_file = " + file + "\nca_file = " + file + "\n";
+  put("host.conf", "[etcd]\n\nendpoints = https://a, http://127.0.0.1:1\n" + tls);
+  STRCMP_EQUAL((paths.host_file +
+                ":3: [etcd] endpoints: http://127.0.0.1:1 is without TLS: ca_file, cert_file and "
+                "key_file are not used")
+                   .c_str(),
+               only_warning().c_str());
+  put("host.conf", "[etcd]\nendpoints = http://a\nca_file = " + file + "\n");
+  STRCMP_CONTAINS("host.conf:2: [etcd] endpoints: http://a:2379 is without TLS",
+                  only_warning().c_str());
+  put("host.conf", "[etcd]\nendpoints = https://a\n" + tls);
+  LONGS_EQUAL(0, good().warnings.size());
+  put("host.conf", "[etcd]\nendpoints = http://a\n");
+  LONGS_EQUAL(0, good().warnings.size());
+}
+
+TEST(Load, APasswordThatCrossesTheNetworkInTheClearIsAWarning) {
+  const std::string user = "username = root\npassword_file = " + put("password", "hidden") + "\n";
+  const struct {
+    const char* endpoint;
+    bool warned;
+  } table[] = {{"http://10.0.0.1:2379", true},    {"http://etcd-1:2379", true},
+               {"http://[fd00::1]:2379", true},   {"http://127.0.0.1:2379", false},
+               {"http://127.1.2.3:2379", false},  {"http://localhost:2379", false},
+               {"http://[::1]:2379", false},      {"https://10.0.0.1:2379", false},
+               {"http://localhost.de:2379", true}};
+  for (const auto& row : table) {
+    put("host.conf", std::string("[etcd]\nendpoints = ") + row.endpoint + "\n" + user);
+    if (!row.warned) {
+      LONGS_EQUAL_TEXT(0, good().warnings.size(), row.endpoint);
+      continue;
+    }
+    STRCMP_EQUAL((paths.host_file + ":2: [etcd] endpoints: " + row.endpoint +
+                  " is without TLS: the password crosses the network in the clear")
+                     .c_str(),
+                 only_warning().c_str());
+  }
+}

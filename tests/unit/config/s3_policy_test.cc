@@ -93,6 +93,9 @@ TEST(S3BackupConfig, ChecksTheCertificate) {
   const std::string end = "\n  -----END CERTIFICATE-----";
   const std::string one = begin + "TUlJQg==" + end;
   CHECK_FALSE(good(s3(one)).s3->custom_ca.empty());
+  STRCMP_EQUAL("cluster.yml:6: services.etcd.backup_config.s3backupconfig.custom_ca",
+               good(s3(one)).s3->custom_ca_place.c_str());
+  STRCMP_EQUAL("", good(s3("region: r")).s3->custom_ca_place.c_str());
   CHECK_FALSE(
       good(s3(one + "\n  # a second one\n  -----BEGIN CERTIFICATE-----\n  QUJD\n  REVG" + end))
           .s3->custom_ca.empty());

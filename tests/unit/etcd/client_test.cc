@@ -161,6 +161,20 @@ TEST(Member, CountsARefusalForLackOfPermissionAsHealthy) {
   CHECK_TRUE(member().health(*member().status()).healthy);
 }
 
+// curl's 7, CURLE_COULDNT_CONNECT, is no gRPC status 7, PERMISSION_DENIED.
+TEST(Member, TakesARefusedConnectionForNoRefusalOfEtcd) {
+  const auto status = member().status();
+  FakeReply refused;
+  refused.error = Error{ErrorKind::kUnavailable, "Connection refused", "", true, 7};
+  LONGS_EQUAL(0, refused.error->grpc_code);
+  etcd.script["Range"] = {refused};
+  const auto health = member().health(*status);
+  CHECK_FALSE(health.healthy);
+  CHECK_TEXT(
+      holds(health.reason, "no linearizable read: ") && holds(health.reason, "Connection refused"),
+      health.reason.c_str());
+}
+
 TEST(Member, IsUnhealthyForAReasonThatItTells) {
   const struct {
     uint64_t leader;

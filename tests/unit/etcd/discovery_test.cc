@@ -1,5 +1,7 @@
 #include "etcd/discovery.h"
 
+#include <algorithm>
+
 #include "../store/scratch.h"
 
 #include <CppUTest/TestHarness.h>
@@ -30,13 +32,19 @@ TEST_GROUP(Discovery) {
     }
   }
   std::vector<FoundEtcd> look() {
-    auto found = discover_etcd(root.path());
-    // The default is always there and always last.
+    const auto found = discover_etcd(root.path());
+    // The default is there where nothing else is, and only there: not behind certificates, where
+    // it would hand the password to whoever listens.
     CHECK_FALSE(found.empty());
-    STRCMP_EQUAL("http://127.0.0.1:2379", found.back().url.c_str());
-    STRCMP_EQUAL("", found.back().tls.ca_file.c_str());
-    found.pop_back();
-    return found;
+    const auto is_default = [](const FoundEtcd& etcd) { return etcd.source == "etcd's default"; };
+    if (!is_default(found.front())) {
+      LONGS_EQUAL(0, std::count_if(found.begin(), found.end(), is_default));
+      return found;
+    }
+    LONGS_EQUAL(1, found.size());
+    STRCMP_EQUAL("http://127.0.0.1:2379", found.front().url.c_str());
+    STRCMP_EQUAL("", found.front().tls.ca_file.c_str());
+    return {};
   }
   // The only place that is found.
   FoundEtcd only() {
@@ -59,6 +67,21 @@ TEST_GROUP(Discovery) {
 
 TEST(Discovery, FindsOnlyTheDefaultOnAnEmptyHost) {
   LONGS_EQUAL(0, look().size());
+}
+
+TEST(Discovery, AddsNoPlainDefaultWhereSomethingWasFound) {
+  const auto check_alone = [this] {
+    const auto found = discover_etcd(root.path());
+    LONGS_EQUAL(1, found.size());
+    CHECK_TRUE(found.front().url.starts_with("https://"));
+  };
+  put_rancher("k3s");
+  check_alone();
+  std::filesystem::remove_all(root.path("var"));
+  LONGS_EQUAL(1, discover_etcd(root.path()).size());
+  STRCMP_EQUAL("http://127.0.0.1:2379", discover_etcd(root.path()).front().url.c_str());
+  put_kubeadm();
+  check_alone();
 }
 
 TEST(Discovery, FindsKubeadmWithoutAManifest) {

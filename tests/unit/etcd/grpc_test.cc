@@ -120,7 +120,7 @@ TEST(GrpcResponse, IsNoneWhereItIsNotGrpc) {
     const auto result = check();
     CHECK_FALSE_TEXT(result.ok(), row.what);
     CHECK_TRUE_TEXT(result.error().kind == ErrorKind::kUnavailable, row.what);
-    LONGS_EQUAL_TEXT(-1, result.error().code, row.what);
+    LONGS_EQUAL_TEXT(0, result.error().grpc_code, row.what);
     CHECK_EQUAL_TEXT(row.retryable, result.error().retryable, row.what);
     CHECK_TEXT(result.error().message.find(row.part) != std::string::npos,
                result.error().message.c_str());
@@ -160,7 +160,7 @@ TEST(GrpcResponse, SaysWhichCodesAreWorthARetryAndWhatToDo) {
     CHECK_FALSE_TEXT(result.ok(), row.code);
     const Error& error = result.error();
     CHECK_TRUE_TEXT(error.kind == ErrorKind::kUnavailable, row.code);
-    LONGS_EQUAL_TEXT(atoi(row.code), error.code, row.code);
+    LONGS_EQUAL_TEXT(atoi(row.code), error.grpc_code, row.code);
     CHECK_EQUAL_TEXT(row.retryable, error.retryable, row.code);
     const std::string expected =
         "https://h:2379: "s + row.message + " (" + grpc_code_name(atoi(row.code)) + ")";

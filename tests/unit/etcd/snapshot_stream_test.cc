@@ -182,8 +182,7 @@ TEST(SnapshotStream, RefusesWhatIsNoSuchStream) {
   check_malformed(grpc_frame("\x90"s), "beyond its message");
   check_malformed(grpc_frame("\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"s),
                   "more than ten bytes");
-  check_malformed(grpc_frame("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s),
-                  "remaining_bytes");
+  check_malformed(grpc_frame("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s), "remaining_bytes");
 }
 
 // The size that the announcement adds up to would be beyond what an int64_t holds.

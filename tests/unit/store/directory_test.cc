@@ -282,6 +282,34 @@ TEST(Directory, SweepsWhatAKilledRunLeft) {
   CHECK_TRUE(directory.sweep()->empty());
 }
 
+TEST(Directory, SweepsOnAfterOneThatItMayNotOpen) {
+  auto directory = open_ok(scratch.path("d"));
+  LONGS_EQUAL(0, chmod(scratch.path("d").c_str(), 0777));
+  const std::string orphan = ".2018-05-04T18:39:16Z_etcd.manifest";
+  scratch.write("d/" + orphan, to_json(manifest("2018-05-04T18:39:16Z_etcd", "rolling", 512)),
+                0666);
+  // Whatever the order of the directory, some come after the one that is closed.
+  const std::string closed = ".etcd-snapshot.c.partial";
+  for (const char* name : {"a", "b", "d", "e"}) {
+    scratch.write("d/" + partial_file_name(name), "left", 0666);
+  }
+  scratch.write("d/" + closed, "left", 0400);
+  if (geteuid() != 0) LONGS_EQUAL(0, chmod(scratch.path("d/" + closed).c_str(), 0));
+  std::optional<Error> error;
+  {
+    const Unprivileged nobody;
+    const auto removed = directory.sweep();
+    if (!removed) error = removed.error();
+  }
+  CHECK_TRUE(error.has_value());
+  CHECK_TEXT(holds(error->message, closed), error->message.c_str());
+  CHECK_TRUE(scratch.has("d/" + closed));
+  CHECK_FALSE(scratch.has("d/" + orphan));
+  for (const char* name : {"a", "b", "d", "e"}) {
+    CHECK_FALSE_TEXT(scratch.has("d/" + partial_file_name(name)), name);
+  }
+}
+
 TEST(Directory, SweepsNothingElse) {
   auto directory = open_ok(scratch.path("d"));
   put(directory, "2018-05-04T18:40:16Z_etcd", "rolling", Compression::kNone);

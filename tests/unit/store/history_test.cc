@@ -105,6 +105,32 @@ TEST(History, IsOneForEachHostOfASharedDirectory) {
                  .has_value());
 }
 
+// include_host was switched: the same host goes on under another form of name.
+TEST(History, TakesNamesWithTheOwnHostAndWithoutForOneLine) {
+  const struct {
+    const char *what, *first, *second;
+    int64_t revision;
+    uint64_t cluster;
+    const char* own_host;
+    bool breaks;
+  } rows[] = {
+      {"the revision grew", "", "node-1", 60, 0xa, "node-1", false},
+      {"the revision went back", "", "node-1", 5, 0xa, "node-1", true},
+      {"the revision went back, switched off", "node-1", "", 5, 0xa, "node-1", true},
+      {"the cluster changed", "", "node-1", 60, 0xb, "node-1", true},
+      {"the cluster changed, switched off", "node-1", "", 60, 0xb, "node-1", true},
+      {"another host's", "", "node-2", 5, 0xb, "node-1", false},
+      {"no own host is known", "", "node-1", 5, 0xb, "", false},
+  };
+  for (const auto& row : rows) {
+    const std::vector<StoredSnapshot> snapshots = {
+        taken(100, 50, 0xa, row.first), taken(200, row.revision, row.cluster, row.second)};
+    CHECK_EQUAL_TEXT(
+        row.breaks, find_history_break(snapshots, std::nullopt, at(1000), row.own_host).has_value(),
+        row.what);
+  }
+}
+
 TEST(History, BearsMembersThatLagBehindEachOther) {
   CHECK_FALSE(find_history_break({taken(100, 50, 0xa, "", "n1"), taken(101, 48, 0xa, "", "n2"),
                                   taken(200, 60, 0xa, "", "n1"), taken(201, 59, 0xa, "", "n2")},

@@ -221,6 +221,40 @@ TEST(Retention, DeletesNothingWhileUnhealthyOrFrozen) {
                 R::kNewestProven, R::kFrozen);
 }
 
+TEST(Retention, HoldsOnlyWhatWouldGoWhileTheClockIsInDoubt) {
+  RetentionEntry foreign = rolling(kHour * 9), by_hand = rolling(kHour * 9),
+                 missing = rolling(kHour * 9);
+  foreign.host = "there";
+  by_hand.one_time = true;
+  missing.in_bucket = false;
+  const std::vector<RetentionEntry> entries = {foreign,
+                                               by_hand,
+                                               rolling(-kHour),
+                                               rolling(kHour * 1),
+                                               rolling(kHour * 2),
+                                               missing,
+                                               rolling(kHour * 5),
+                                               rolling(kHour * 6, false)};
+  const RetentionPolicy hours = keep_for(kHour * 2), snapshots = keep_newest(2);
+  const struct {
+    const RetentionPolicy& policy;
+    R within, gone;
+  } rows[] = {{hours, R::kYoung, R::kExpired}, {snapshots, R::kCounted, R::kBeyondCount}};
+  for (const auto& row : rows) {
+    RetentionState state = good_cycle();
+    CHECK_REASONS(reasons(entries, row.policy, state), R::kForeign, R::kOneTime, R::kFuture,
+                  R::kNewestProven, row.within, R::kNotInBucket, row.gone, row.gone);
+    state.clock_hold = true;
+    CHECK_REASONS(reasons(entries, row.policy, state), R::kForeign, R::kOneTime, R::kFuture,
+                  R::kNewestProven, row.within, R::kNotInBucket, R::kClockHold, R::kClockHold);
+    CHECK_TRUE(deleted(entries, row.policy, state).empty());
+    // What holds it beside that is told first.
+    state.frozen = true;
+    LONGS_EQUAL(2, std::ranges::count(reasons(entries, row.policy, good_cycle()), row.gone));
+    LONGS_EQUAL(0, std::ranges::count(reasons(entries, row.policy, state), R::kClockHold));
+  }
+}
+
 TEST(Retention, WaitsForTheBucketUnlessSpaceIsShort) {
   RetentionEntry missing = rolling(kHour * 6);
   missing.in_bucket = false;
@@ -326,6 +360,7 @@ Case random_case(std::mt19937& random) {
   result.state.frozen = below(5) == 0;
   result.state.space_short = below(3) == 0;
   result.state.making_room = below(4) == 0;
+  result.state.clock_hold = below(5) == 0;
   return result;
 }
 
@@ -356,7 +391,7 @@ TEST(Retention, HoldsItsPromisesForAnyEntries) {
     CHECK_TRUE(proven_left >= std::min(proven, std::max(c.policy.keep_last, 1)));
     for (const size_t i : gone) CHECK_TRUE(newest_left > c.entries[i].time);
     if (!c.state.proven_this_cycle && !c.state.making_room) CHECK_TRUE(gone.empty());
-    if (!c.state.cluster_healthy || c.state.frozen) CHECK_TRUE(gone.empty());
+    if (!c.state.cluster_healthy || c.state.frozen || c.state.clock_hold) CHECK_TRUE(gone.empty());
   }
   CHECK_TRUE(deletions > 1000);  // or nothing was shown
 }
