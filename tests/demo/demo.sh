@@ -6,7 +6,7 @@
 # distribution's packages is started on free loopback ports and filled.
 #
 #   DEMO_ENDPOINT=URL    use this etcd (https with DEMO_CACERT=, DEMO_CERT=, DEMO_KEY=)
-#   DEMO_CYCLES=N        cycles to run (6);  DEMO_PAUSE=SECONDS  between their starts (18)
+#   DEMO_CYCLES=N        cycles to run (6);  DEMO_PAUSE=SECONDS  between their starts (13)
 #   KEEP=1               keep the temporary directory
 set -euo pipefail
 
@@ -14,7 +14,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 agent=${DEMO_AGENT:-$top/build/etcd-snapshot}
 fill=$top/build/bench/fill
 cycles=${DEMO_CYCLES:-6}
-pause=${DEMO_PAUSE:-18}
+pause=${DEMO_PAUSE:-13}
 export ETCDCTL_API=3
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
