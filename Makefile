@@ -179,7 +179,7 @@ check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build
 
 demo:
 	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all build/bench/fill
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/etcd-snapshot build/bench/fill
 	$(Q)tests/demo/demo.sh
 
 bench:

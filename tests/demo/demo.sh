@@ -193,15 +193,6 @@ fi
   { echo "demo: a file that is no snapshot was removed" >&2; exit 1; }
 say "notes-of-the-operator.txt is still there: what does not carry a snapshot's name is never touched."
 
-step "prune --dry-run: what would go next, and why"
-oldest=$(find "$work/snapshots" -name '*_etcd*' -type f | sort | head -n 1)
-wait_s=$((62 - $(date +%s) + $(stat -c %Y "$oldest")))
-if ((left > 1 && wait_s > 0 && wait_s < 20)); then
-  say "$wait_s seconds later, when the oldest has passed its minute:"
-  sleep "$wait_s"
-fi
-snapshot_agent prune --dry-run
-
 step "Other people's tools take the newest archive"
 newest=$(find "$work/snapshots" -name '*_etcd.zip' -type f | sort | tail -n 1)
 [[ -n $newest ]] || { echo "demo: no snapshot in $work/snapshots" >&2; exit 1; }
@@ -228,6 +219,15 @@ if [[ -z $restored_keys || $restored_keys != "$source_keys" ]]; then
   exit 1
 fi
 say "The same."
+
+step "prune --dry-run: what would go next, and why"
+oldest=$(find "$work/snapshots" -name '*_etcd*' -type f | sort | head -n 1)
+wait_s=$((62 - $(date +%s) + $(stat -c %Y "$oldest")))
+if ((left > 1 && wait_s > 0 && wait_s < 20)); then
+  say "$wait_s seconds later, when the oldest has passed its minute:"
+  sleep "$wait_s"
+fi
+snapshot_agent prune --dry-run
 
 step "What next"
 cat <<END
