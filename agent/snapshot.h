@@ -36,7 +36,7 @@ struct SnapshotOutcome {
 Result<SnapshotOutcome> take_snapshot(Context& context, SnapshotDirectory& directory,
                                       const SnapshotRequest& request);
 
-// A name that is not taken, for now; waits for the next second where two fall together. `make`
+// A name that is not taken yet; waits for the next second where two fall together. `make`
 // turns the time into the name.
 struct FreeName {
   std::string base;

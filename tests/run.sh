@@ -4,7 +4,7 @@
 # part (unit, golden, pages, units, layout, big, integration), FILTER= is a pattern for its tests.
 set -u
 cd "$(dirname "$0")/.."
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 : "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -36,6 +36,9 @@ suite() {
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))
+        # What was left out is told at the end too: it has not passed.
+        [[ $line =~ ,\ ([0-9]+)\ skipped ]] && skipped=$((skipped + BASH_REMATCH[1]))
+        [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]
         [ "$status" = 0 ] || [ "${BASH_REMATCH[2]}" != 0 ] || failed=$((failed + 1))
     else
         echo "FAILED $name: it ended with status $status before it counted its tests"
@@ -78,5 +81,9 @@ if wanted integration; then
 fi
 
 echo
-echo "$passed passed, $failed failed"
+if [ "$skipped" = 0 ]; then
+    echo "$passed passed, $failed failed"
+else
+    echo "$passed passed, $failed failed, $skipped skipped"
+fi
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
