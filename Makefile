@@ -51,7 +51,7 @@ endif
 
 # --- sources: the way of the data is the way through the folders -------------------------------
 base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc \
-	agent/base/x509.cc agent/base/human.cc
+	agent/base/x509.cc agent/base/human.cc agent/base/digest.cc agent/base/rate_limit.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
 	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc
@@ -63,17 +63,21 @@ archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/wr
 store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
 	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc
+s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/explain.cc \
+	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/session.cc agent/s3/client.cc \
+	agent/s3/upload.cc agent/s3/bucket.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/snapshot.cc agent/prune.cc agent/report.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc
-MODULES := app systemd store archive etcd config base
+MODULES := app systemd s3 store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
+	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/load_test.cc
@@ -89,6 +93,9 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
+s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
+	tests/unit/s3/explain_test.cc tests/unit/s3/credentials_test.cc tests/unit/s3/client_test.cc \
+	tests/unit/s3/upload_test.cc tests/unit/s3/bucket_test.cc tests/unit/fakes/s3.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
@@ -97,7 +104,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 
 # Recursive: `make deps all` installs pkg-config and the libraries before it asks for them.
 LIBS_generator = $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
-LIBS = $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libsystemd libisal libarchive 2>/dev/null)
+LIBS = $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libssl libsystemd libisal libarchive pugixml 2>/dev/null)
 LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
 .DEFAULT_GOAL := all
@@ -117,7 +124,8 @@ endef
 archive_TEST_LIBS := archive base
 store_TEST_LIBS := store archive base
 systemd_TEST_LIBS := systemd config base
-app_TEST_LIBS := app systemd store archive etcd config base
+s3_TEST_LIBS := s3 store archive config base
+app_TEST_LIBS := app systemd s3 store archive etcd config base
 etcd_TEST_LIBS := etcd config base
 $(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
 

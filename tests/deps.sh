@@ -15,7 +15,7 @@ for set in "${@:-build}"; do
         case $set in
             build) packages='g++ make pkg-config systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
                 libinih-dev libyaml-cpp-dev libisal-dev libarchive-dev nlohmann-json3-dev
-                libcli11-dev libfmt-dev' ;;
+                libcli11-dev libfmt-dev libpugixml-dev' ;;
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
                 mandoc python3 python3-h2 mmdebstrap libfaketime mount procps' ;;
             *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
@@ -28,7 +28,7 @@ for set in "${@:-build}"; do
     elif command -v dnf >/dev/null; then
         case $set in
             build) packages='gcc-c++ make pkgconf systemd-devel libcurl-devel openssl-devel inih-devel
-                yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel' ;;
+                yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel pugixml-devel' ;;
             test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
                 python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng' ;;
             *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;

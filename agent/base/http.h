@@ -2,6 +2,8 @@
 // that knows curl.h. Knows nothing of gRPC or S3; does not retry and does not log.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/rate_limit.h"
 #include "base/result.h"
 
 namespace etcd_snapshot {
@@ -25,19 +28,37 @@ enum class HttpVersion {
   kHttp2,
 };
 
+// Bytes of a file as a request's body. Read with pread(2) as they are sent, and again where the
+// request is sent again: never held in memory, and the descriptor's own position does not matter.
+// The caller keeps the descriptor open during the call.
+struct FileRange {
+  int fd = -1;
+  int64_t offset = 0, size = 0;
+};
+
 struct HttpRequest {
-  std::string method = "GET";
+  std::string method = "GET";  // GET, HEAD, POST, PUT, DELETE
   std::string url;
-  std::vector<std::string> headers;  // "name: value"
-  std::string body;
+  std::vector<std::string> headers;    // "name: value"
+  std::string body;                    // of a POST or PUT
+  std::optional<FileRange> file_body;  // instead of `body`; PUT only
+  RateLimit* rate = nullptr;           // file_body: limits how fast it is sent; may be shared
   HttpVersion version = HttpVersion::kHttp1;
   TlsFiles tls;
-  std::string proxy;                               // empty: none, whatever the environment says
-  int connect_timeout_s = 10;                      // TCP and TLS handshake
-  int stall_timeout_s = 60;                        // no byte for so long is an error
-  int total_timeout_s = 0;                         // 0 = none
-  std::optional<Nanoseconds> deadline;             // Clock::monotonic() of the whole cycle's end
+  // PEM certificates that are trusted beside the roots (the system's, or tls.ca_file).
+  std::string extra_roots;
+  std::string proxy;                    // empty: none, whatever the environment says
+  bool proxy_from_environment = false;  // where proxy is empty: https_proxy, no_proxy, ...
+  int connect_timeout_s = 10;           // TCP and TLS handshake
+  int stall_timeout_s = 60;             // no byte for so long is an error
+  int total_timeout_s = 0;              // 0 = none
+  std::optional<Nanoseconds> deadline;  // Clock::monotonic() of the whole cycle's end
   ErrorKind error_kind = ErrorKind::kUnavailable;  // of network errors
+  // Ends the transfer with kCancelled when it becomes true; set by another thread. May be null.
+  const std::atomic<bool>* cancel = nullptr;
+  // Performed although the process was asked to stop: cleaning up behind an interrupted upload.
+  // Give it a total_timeout_s.
+  bool after_stop = false;
 };
 
 struct HttpResponse {
@@ -55,8 +76,9 @@ class HttpClient {
   virtual ~HttpClient() = default;
 
   // Performs the request; `body` gets the response body piece by piece, whatever the status is.
-  // Errors: the sink's own; kCancelled on a stop request; kConfig where libcurl cannot use a
-  // certificate file; else request.error_kind, retryable, with curl's code and text.
+  // Errors: the sink's own; kCancelled on a stop request or `cancel`; kStorage where file_body
+  // cannot be read or is shorter than it says; kConfig where libcurl cannot use a certificate file;
+  // else request.error_kind, retryable, with curl's code and text.
   // The response headers are complete in `response` before the first byte of the body arrives.
   virtual Result<void> perform(const HttpRequest& request, HttpResponse& response,
                                ByteSink& body) = 0;

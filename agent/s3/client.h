@@ -1,0 +1,84 @@
+// The calls of S3's API that the agent makes, one at a time, each signed, retried within bounds and
+// explained when it fails. Knows nothing of snapshots. One per thread; they share an S3Session.
+//
+// Retries: network errors, 408, 429, 5xx and the codes that S3 calls transient, settings.retries
+// further times, waiting 0.5 s * 2^n (at most 20 s) with jitter, or what Retry-After says (at most
+// 60 s), never past the deadline. A region that the server corrects, and credentials that it calls
+// expired, are tried again once and count as no retry.
+//
+// Errors: kRemote; kConfig for certificates that cannot be used; kCancelled; kStorage where a file
+// cannot be read. The message holds the call, bucket and key, S3's code, message and request id;
+// the hint says what to do; s3_code is S3's word.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "s3/answers.h"
+#include "s3/session.h"
+
+namespace etcd_snapshot {
+
+struct ObjectInfo {
+  int64_t size_bytes = 0;
+  std::string etag;  // without quotes
+};
+
+class S3Client {
+ public:
+  // `http`: this client's own.
+  S3Client(S3Session& session, HttpClient& http) : session_(session), http_(http) {}
+
+  // Ends running and further calls with kCancelled when it becomes true. May be null.
+  void set_cancel(const std::atomic<bool>* cancel) { cancel_ = cancel; }
+  // Calls go through although the process was asked to stop, each with 10 s at most and no retry.
+  void clean_up_mode() { after_stop_ = true; }
+
+  // PUT of a file's range of at most 5 GiB, with its SHA-256. `write_once`: If-None-Match: *; an
+  // object that is there is an error with s3_code "PreconditionFailed" and nothing is changed; a
+  // server that does not know the header (501) is asked again without it. Returns the ETag.
+  // Sends sse, KMS key and storage class as set.
+  Result<std::string> put_object(const std::string& key, const FileRange& file, bool write_once);
+
+  // Multipart. Returns the upload id; sse, KMS key and storage class as set.
+  Result<std::string> create_upload(const std::string& key);
+  // Part numbers from 1. Returns the part's ETag, without quotes.
+  Result<std::string> upload_part(const std::string& key, const std::string& upload_id, int number,
+                                  const FileRange& file);
+  // `etags` from part 1 on. Returns the ETag, which may be empty. `write_once` as for put_object,
+  // where the server knows it here. A second try after a lost answer may find the upload gone
+  // (NoSuchUpload): that is the caller's to settle, with head().
+  Result<std::string> complete_upload(const std::string& key, const std::string& upload_id,
+                                      const std::vector<std::string>& etags, bool write_once);
+  // An upload that is gone is no error.
+  Result<void> abort_upload(const std::string& key, const std::string& upload_id);
+  // Uploads in progress below `prefix`, one page; markers from the page before, empty at first.
+  Result<UploadPage> list_uploads(const std::string& prefix, const std::string& key_marker,
+                                  const std::string& id_marker);
+
+  // nullopt: there is none. (Without s3:ListBucket S3 answers 403 to what is not there: an error.)
+  Result<std::optional<ObjectInfo>> head(const std::string& key);
+  // `size` bytes from `offset`, at most 1 MiB. An object that is shorter is an error.
+  Result<std::string> get_range(const std::string& key, int64_t offset, int64_t size);
+  // One page of at most 1,000 keys that begin with `prefix`; `token` from the page before.
+  Result<ListPage> list(const std::string& prefix, const std::string& token, int max_keys = 1000);
+  // At most 1,000 keys, in one call with Content-MD5. Returns those that were not deleted.
+  Result<std::vector<DeleteFault>> remove(const std::vector<std::string>& keys);
+  Result<std::string> bucket_location();
+
+ private:
+  struct Call;    // method, key, query, headers, body, what it is called in messages
+  struct Answer;  // status, headers, body of at most 8 MiB
+
+  Result<Answer> send(const Call& call);
+  Result<Answer> send_once(const Call& call);
+
+  S3Session& session_;
+  HttpClient& http_;
+  const std::atomic<bool>* cancel_ = nullptr;
+  bool after_stop_ = false;
+};
+
+}  // namespace etcd_snapshot

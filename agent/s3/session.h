@@ -1,0 +1,47 @@
+// What all requests to the bucket share: where it is, whose keys, which roots, how patient. Made
+// once a run; every thread has its own S3Client on it. Must not be moved or destroyed while one
+// lives.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/http.h"
+#include "config/settings.h"
+#include "s3/address.h"
+#include "s3/credentials.h"
+
+namespace etcd_snapshot {
+
+using HttpFactory = std::function<Result<std::unique_ptr<HttpClient>>()>;
+
+class S3Session {
+ public:
+  // Reads ca_file; kConfig where it is no certificate. `clock` and `make_http` outlive the session.
+  static Result<std::unique_ptr<S3Session>> open(const S3Policy& policy, const S3Settings& settings,
+                                                 Clock& clock, HttpFactory make_http);
+  S3Session(const S3Session&) = delete;
+  S3Session& operator=(const S3Session&) = delete;
+
+  const S3Policy policy;
+  const S3Settings settings;
+  Clock& clock;
+  const HttpFactory make_http;
+  std::string extra_roots;  // custom_ca and ca_file, PEM
+  S3Location location;
+  std::unique_ptr<RateLimit> rate;                // null: no limit
+  std::optional<Nanoseconds> deadline;            // Clock::monotonic(); set before threads start
+  std::unique_ptr<CredentialSource> credentials;  // with an HttpClient of its own
+
+  // "folder/", or empty. What belongs to this agent begins with it, exactly.
+  std::string prefix() const { return policy.folder.empty() ? "" : policy.folder + "/"; }
+
+ private:
+  S3Session(const S3Policy& policy, const S3Settings& settings, Clock& clock,
+            HttpFactory make_http);
+  std::unique_ptr<HttpClient> credentials_http_;
+};
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,56 @@
+// One file on its way to one key: in parts that leave while the file still grows, several at a
+// time, read back from the file and never held in memory. Whoever writes the file never waits.
+// Nothing is there under the key before finish() returns ok.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "s3/client.h"
+
+namespace etcd_snapshot {
+
+struct UploadedObject {
+  std::string key;
+  int64_t size_bytes = 0;
+  std::string etag;  // as the server lists it
+};
+
+class ObjectUpload {
+ public:
+  // Sends nothing yet. `fd`: of the file, its own (dup); `expected_bytes`: upper bound of the
+  // file's size, for the size of the parts (10,000 at most). The session outlives the upload.
+  ObjectUpload(S3Session& session, std::string key, UniqueFd fd, int64_t expected_bytes);
+  // Cancels what runs, waits for the threads and aborts the multipart upload, unless finish()
+  // returned ok. Bounded: 10 s for the abort; what could not be aborted is swept a day later.
+  ~ObjectUpload();
+  ObjectUpload(const ObjectUpload&) = delete;
+  ObjectUpload& operator=(const ObjectUpload&) = delete;
+
+  // So many bytes of the file are final and can be read. Does not block, and cannot fail: a
+  // failure of the upload waits for finish(). One thread only, as finish().
+  void available(int64_t size_bytes);
+
+  // The file is whole, proven and has its name. Sends what is left, completes, and compares size
+  // and ETag of the object with what was sent. An object that is there under the key already is
+  // never replaced where the server can help it: error with s3_code "PreconditionFailed".
+  // `progress` (may be empty) is called about every 200 ms with the bytes that are there.
+  Result<UploadedObject> finish(int64_t size_bytes,
+                                const std::function<void(int64_t sent_bytes)>& progress = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The ETag that S3 gives an object of these parts (16-byte digests in hex): the MD5 of their
+// digests, "-" and their number. Empty where a part's ETag is no MD5 (SSE-KMS).
+std::string multipart_etag(const std::vector<std::string>& part_etags);
+
+// MiB of a part: the setting, or what it takes to stay below 10,000 parts; at most 5 GiB.
+int64_t part_size_bytes(int part_size_mib, int64_t expected_bytes);
+
+}  // namespace etcd_snapshot
