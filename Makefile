@@ -24,7 +24,7 @@ mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/etcd-snapshot
 # Debian 12 splits the root prefix off; /usr keeps what systemd.pc says.
 rootprefix ?= $(if $(filter /usr,$(prefix)),$(shell $(PKG_CONFIG) --variable=rootprefix systemd 2>/dev/null),$(prefix))
-systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --define-variable=rootprefix=$(rootprefix) --variable=$(1) systemd 2>/dev/null),$(2))
+systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --define-variable=rootprefix=$(rootprefix) --define-variable=root_prefix=$(rootprefix) --variable=$(1) systemd 2>/dev/null),$(2))
 systemdsystemunitdir ?= $(call systemd_var,systemdsystemunitdir,$(prefix)/lib/systemd/system)
 systemdsystemgeneratordir ?= $(call systemd_var,systemdsystemgeneratordir,$(prefix)/lib/systemd/system-generators)
 catalogdir ?= $(call systemd_var,catalogdir,$(prefix)/lib/systemd/catalog)
@@ -50,7 +50,8 @@ else
 endif
 
 # --- sources: the way of the data is the way through the folders -------------------------------
-base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc \
+base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc agent/base/http_transfer.cc \
+	agent/base/http_trust.cc \
 	agent/base/x509.cc agent/base/human.cc agent/base/digest.cc agent/base/rate_limit.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
@@ -63,15 +64,19 @@ archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/wr
 store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
 	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc
-s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/explain.cc \
-	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/session.cc agent/s3/client.cc \
-	agent/s3/upload.cc agent/s3/bucket.cc
+s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/xml.cc \
+	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
+	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
+	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc \
+	agent/s3/upload.cc agent/s3/bucket.cc agent/s3/ledger.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/schedule.cc
-app_SRC := agent/snapshot.cc agent/prune.cc agent/report.cc agent/cycle.cc \
+app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
+	agent/report.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/check.cc agent/commands/table.cc \
-	agent/commands/progress.cc agent/commands/print_error.cc
+	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
+	agent/commands/check_bucket.cc agent/commands/findings.cc
 MODULES := app systemd s3 store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
@@ -94,8 +99,8 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
-	tests/unit/s3/explain_test.cc tests/unit/s3/credentials_test.cc tests/unit/s3/client_test.cc \
-	tests/unit/s3/upload_test.cc tests/unit/s3/bucket_test.cc tests/unit/fakes/s3.cc
+	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc tests/unit/s3/credentials_test.cc tests/unit/s3/client_test.cc \
+	tests/unit/s3/upload_test.cc tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/fakes/s3.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \

@@ -28,7 +28,8 @@ struct Context {
   const Settings& settings;
   Clock& clock;
   Log& log;
-  HttpClient& http;
+  HttpClient& http;       // for etcd
+  HttpFactory make_http;  // for the bucket: one for each thread
   Progress& progress;
   std::string host;                     // this host's name, for names and manifests
   std::optional<Nanoseconds> deadline;  // Clock::monotonic() at which the cycle's time is over

@@ -8,6 +8,7 @@
 #include "base/go_duration.h"
 #include "base/human.h"
 #include "base/stop.h"
+#include "offsite.h"
 #include "prune.h"
 #include "report.h"
 #include "snapshot.h"
@@ -24,11 +25,19 @@ namespace {
 // long, to give somebody the time to read the warning.
 constexpr int64_t kMaxClockHoldS = 24 * 3600;
 
+// The bucket has until the next snapshot is due, and with the shortest intervals this.
+constexpr Nanoseconds kLeastBucketTime = std::chrono::seconds(60);
+
+// Backups that the bucket lacks outlive the retention while more than this is free: below 15
+// percent a kubelet on the same file system begins to evict (its default for imagefs.available).
+constexpr int kRoomyPercent = 15;
+
 class Cycle {
  public:
   explicit Cycle(Context& context) : context_(context), policy_(context.settings.policy) {}
 
   int run() {
+    started_ = context_.clock.monotonic();
     const std::string runtime_dir = runtime_directory();
     auto lock = take_run_lock(runtime_dir);
     if (!lock) return fail(lock.error());
@@ -99,6 +108,7 @@ class Cycle {
       return;
     }
     sweep_leftovers(context_, *directory);
+    open_offsite();
     auto outcome = take(*directory);
     if (outcome) {
       state_.snapshot = outcome->base;
@@ -111,8 +121,49 @@ class Cycle {
       if (outcome.error().kind == ErrorKind::kCancelled) return;
     }
     bundle(*directory);
-    if (outcome) prune(*directory, outcome->health);
-    if (policy_.s3 && outcome) remote_missing();
+    // Before pruning here: what the bucket lacks is known only then.
+    if (!to_bucket(*directory, outcome)) return;
+    if (outcome) prune(*directory, *outcome);
+  }
+
+  void open_offsite() {
+    if (!policy_.s3) return;
+    const Nanoseconds time = std::max(policy_.interval, kLeastBucketTime);
+    bucket_deadline_ = started_ + time;
+    if (context_.deadline) bucket_deadline_ = std::min(bucket_deadline_, *context_.deadline);
+    auto opened = Offsite::open(context_, bucket_deadline_);
+    if (opened) {
+      offsite_ = std::move(*opened);
+    } else {
+      offsite_error_ = opened.take_error();  // the snapshot comes first
+    }
+  }
+
+  // False: the process was asked to stop.
+  bool to_bucket(SnapshotDirectory& directory, const Result<SnapshotOutcome>& outcome) {
+    if (offsite_error_) fail_remote(*offsite_error_);
+    if (!offsite_) return true;
+    Result<void> done;
+    if (outcome) done = offsite_->upload(*outcome);
+    if (done) {
+      done = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
+                                        .cluster_healthy = outcome && outcome->health.healthy,
+                                        .clock_hold = clock_hold_s_ > 0,
+                                        .backlog_until = bucket_deadline_});
+    }
+    if (done && context_.settings.host.pki.upload) done = offsite_->upload_bundle(directory);
+    if (done) return true;
+    if (done.error().kind == ErrorKind::kCancelled) {
+      fail(done.error());
+      return false;
+    }
+    fail_remote(done.error());
+    return true;
+  }
+
+  void fail_remote(Error error) {
+    error.kind = ErrorKind::kRemote;
+    fail(error);
   }
 
   Result<SnapshotOutcome> take(SnapshotDirectory& directory) {
@@ -124,6 +175,7 @@ class Cycle {
     SnapshotRequest request;
     request.base = name.base;
     request.time = name.time;
+    request.follower = offsite_.get();
     request.make_room = [&](const Connection& connection, int64_t needed) {
       return make_room(directory, connection, needed);
     };
@@ -141,6 +193,7 @@ class Cycle {
                                   .making_room = true,
                                   .space_short = true,
                                   .clock_hold = clock_hold_s_ > 0,
+                                  .in_bucket = in_bucket(),
                                   .member = &connection.status});
     if (!plan) {
       prune_failed(plan.error());
@@ -176,13 +229,32 @@ class Cycle {
     }
   }
 
-  void prune(SnapshotDirectory& directory, const ClusterHealth& health) {
-    report_health(context_.log, health, ", nothing is pruned");
+  // Whether the bucket has no need of a file here.
+  std::function<bool(const StoredSnapshot&)> in_bucket() const {
+    if (!policy_.s3) return {};
+    return [this](const StoredSnapshot& snapshot) {
+      return offsite_ != nullptr && offsite_->released(snapshot);
+    };
+  }
+
+  // With a bucket that is away, what it lacks stays until room gets scarce.
+  bool is_scarce(const SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
+    if (!policy_.s3) return false;
+    const auto space = directory.free_space();
+    if (!space) return false;
+    return space->free_bytes / kRoomyPercent < space->total_bytes / 100 ||
+           missing_bytes(*space, 2 * outcome.size_bytes) > 0;
+  }
+
+  void prune(SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
+    report_health(context_.log, outcome.health, ", nothing is pruned");
     context_.progress.phase("pruning");
     const auto plan = plan_prune(context_, directory,
                                  {.proven_this_cycle = true,
-                                  .cluster_healthy = health.healthy,
-                                  .clock_hold = clock_hold_s_ > 0});
+                                  .cluster_healthy = outcome.health.healthy,
+                                  .space_short = is_scarce(directory, outcome),
+                                  .clock_hold = clock_hold_s_ > 0,
+                                  .in_bucket = in_bucket()});
     if (!plan) {
       prune_failed(plan.error());
       return;
@@ -229,15 +301,6 @@ class Cycle {
          {{"count", std::to_string(count)}, {"name", example}});
   }
 
-  void remote_missing() {
-    Error error;
-    error.kind = ErrorKind::kRemote;
-    error.message = "s3backupconfig is set, but this version does not upload";
-    error.hint = "the snapshot is safe in " + context_.settings.host.snapshots.directory +
-                 "; copy it to the bucket by other means";
-    fail(error);
-  }
-
   void warn(const std::string& message, std::map<std::string, std::string, std::less<>> fields,
             std::string_view id = {}) {
     context_.log.write({.level = LogLevel::kWarning,
@@ -261,6 +324,9 @@ class Cycle {
   Context& context_;
   const Policy& policy_;
   RunState state_;
+  Nanoseconds started_{}, bucket_deadline_{};
+  std::unique_ptr<Offsite> offsite_;  // null: no bucket, or one that cannot be asked
+  std::optional<Error> offsite_error_;
   std::string summary_;       // for the status line: the snapshot, or why there is none
   int64_t clock_hold_s_ = 0;  // for how long nothing is pruned, after the clock was set ahead
   int exit_code_ = kExitOk;

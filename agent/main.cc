@@ -9,6 +9,7 @@
 #include "base/x509.h"
 #include "commands/commands.h"
 #include "commands/progress.h"
+#include "config/s3_policy.h"
 #include "report.h"
 #include "systemd/journal.h"
 
@@ -25,7 +26,8 @@ class NoProgress final : public Progress {
 struct Options {
   ConfigPaths paths;
   std::string name;
-  bool json = false, dry_run = false, accept = false, force = false;
+  bool json = false, dry_run = false, accept = false, force = false, remote = false;
+  S3Flags s3;
 };
 
 constexpr char kFooter[] =
@@ -67,6 +69,22 @@ Result<void> check_policy_present(const Settings& settings, const ConfigPaths& p
                false, 0};
 }
 
+// The flags of `save --s3` over what cluster.yml says of the bucket.
+Result<void> apply_flags(const S3Flags& flags, Settings& settings) {
+  if (!flags.upload && flags.any_detail()) {
+    return Error{ErrorKind::kUsage, "flags of the bucket without --s3",
+                 "add --s3 to upload the snapshot", false, 0};
+  }
+  if (!flags.upload) return {};
+  ES_ASSIGN(policy, apply_s3_flags(settings.policy.s3, flags));
+  if (!policy.custom_ca.empty()) {
+    auto parsed = parse_certificates(policy.custom_ca, policy.custom_ca_place);
+    if (!parsed) return parsed.take_error();
+  }
+  settings.policy.s3 = std::move(policy);
+  return {};
+}
+
 int run_command(const std::string& command, const Options& options) {
   RealClock clock;
   const bool logs = command == "run" || command == "save";
@@ -83,6 +101,11 @@ int run_command(const std::string& command, const Options& options) {
       settings = std::move(partly);
     }
   }
+  if (settings && command == "save") {
+    if (auto applied = apply_flags(options.s3, *settings); !applied) {
+      return print_error(applied.error());
+    }
+  }
   const auto log = make_log(settings ? settings->host.log_level : LogLevel::kInfo, clock);
   if (!settings) {
     if (!logs) return print_error(settings.error());
@@ -90,7 +113,10 @@ int run_command(const std::string& command, const Options& options) {
     return exit_code(settings.error().kind);
   }
   if (auto handlers = install_stop_handlers(); !handlers) return print_error(handlers.error());
-  auto http = make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
+  const HttpFactory make_http = [] {
+    return make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
+  };
+  auto http = make_http();
   if (!http) return print_error(http.error());
 
   std::unique_ptr<Progress> progress = std::make_unique<NoProgress>();
@@ -99,26 +125,43 @@ int run_command(const std::string& command, const Options& options) {
   } else if (logs) {
     progress = std::make_unique<ServiceProgress>(clock);
   }
-  Context context{*settings, clock, *log, **http, *progress, host_name(), std::nullopt};
+  Context context{*settings, clock, *log, **http, make_http, *progress, host_name(), std::nullopt};
   if (command == "run") return command_run(context);
-  if (command == "save") return command_save(context, options.name);
+  if (command == "save") return command_save(context, options.name, options.s3.upload);
   if (command == "list") {
     if (config_error) print_error(*config_error);
     return command_list(context, options.json);
   }
   if (command == "prune") return command_prune(context, options.dry_run, options.accept);
-  if (command == "delete") return command_delete(context, options.name, options.force);
+  if (command == "delete")
+    return command_delete(context, options.name, options.force, options.remote);
   return command_check(context, options.paths, config_error);
 }
 
 void add_commands(CLI::App& app, Options& options) {
-  app.add_subcommand("run", "one cycle: snapshot, verify, prune; what the timer starts");
+  app.add_subcommand("run", "one cycle: snapshot, verify, upload, prune; what the timer starts");
   CLI::App* const save =
       app.add_subcommand("save", "take a one-time snapshot, never pruned by age");
   save->add_option("--name", options.name, "its name; without it rke_etcd_snapshot_<time>");
-  CLI::App* const list = app.add_subcommand("list", "the snapshots of this host, newest first");
+  save->add_flag("--s3", options.s3.upload, "upload it, too; the flags below go over cluster.yml");
+  const auto s3_option = [save](const char* flag, std::optional<std::string>& into,
+                                const char* help, const char* type) {
+    save->add_option(flag, into, help)->type_name(type);
+  };
+  s3_option("--bucket-name", options.s3.bucket_name, "the bucket", "NAME");
+  s3_option("--folder", options.s3.folder, "the folder in it", "PATH");
+  s3_option("--region", options.s3.region, "the bucket's region", "REGION");
+  s3_option("--s3-endpoint", options.s3.endpoint, "the server", "HOST[:PORT]");
+  s3_option("--s3-endpoint-ca", options.s3.endpoint_ca,
+            "certificates of its authority, beside the system's", "FILE");
+  s3_option("--access-key", options.s3.access_key, "as --secret-key; ps shows both", "KEY");
+  s3_option("--secret-key", options.s3.secret_key,
+            "better: [s3] secret_key_file, or AWS_SECRET_ACCESS_KEY", "KEY");
+  CLI::App* const list =
+      app.add_subcommand("list", "the snapshots here and in the bucket, newest first");
   list->add_flag("--json", options.json, "as a JSON array");
-  CLI::App* const prune = app.add_subcommand("prune", "apply the retention now");
+  CLI::App* const prune =
+      app.add_subcommand("prune", "apply the retention now, here and in the bucket");
   prune->add_flag("--dry-run", options.dry_run,
                   "print what would go and why what stays, delete nothing");
   prune->add_flag("--accept-history", options.accept,
@@ -126,8 +169,10 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App* const remove = app.add_subcommand("delete", "delete one snapshot");
   remove->add_option("NAME", options.name, "its exact name, as `list` prints it")->required();
   remove->add_flag("--force", options.force, "even the newest proven one");
-  app.add_subcommand("check",
-                     "read the configuration, try etcd, say what is wrong; changes nothing");
+  remove->add_flag("--s3", options.remote, "the object in the bucket, not the file here");
+  app.add_subcommand(
+      "check",
+      "read the configuration, try etcd and the bucket, say what is wrong; changes nothing");
 }
 
 int main_checked(int argc, char** argv) {

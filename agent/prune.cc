@@ -28,6 +28,30 @@ std::optional<HistoryBreak> look_for_break(const Context& context,
 
 }  // namespace
 
+RetentionPolicy retention_policy(const Context& context) {
+  RetentionPolicy policy;
+  policy.unit = context.settings.host.snapshots.retention_unit;
+  policy.retention = context.settings.policy.retention;
+  policy.count = context.settings.policy.retention_number;
+  policy.keep_last = context.settings.host.snapshots.keep_last;
+  policy.host = sanitize_host(context.host);
+  return policy;
+}
+
+RetentionEntry retention_entry(const std::string& file_name,
+                               const std::optional<SnapshotName>& name, bool proven) {
+  RetentionEntry entry;
+  entry.file_name = file_name;
+  entry.proven = proven;
+  if (name) {
+    entry.parses = true;
+    entry.one_time = name->kind == SnapshotKind::kOneTime;
+    entry.time = name->time;
+    entry.host = name->host;
+  }
+  return entry;
+}
+
 Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,
                              const PruneState& state) {
   PrunePlan plan;
@@ -43,26 +67,10 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   std::vector<RetentionEntry> entries;
   entries.reserve(plan.snapshots.size());
   for (const StoredSnapshot& snapshot : plan.snapshots) {
-    RetentionEntry entry;
-    entry.file_name = snapshot.file_name;
-    entry.proven = snapshot.manifest.has_value();
-    // Nothing is uploaded yet: the bucket, where there is one, lacks everything.
-    entry.in_bucket = !context.settings.policy.s3.has_value();
-    if (snapshot.name) {
-      entry.parses = true;
-      entry.one_time = snapshot.name->kind == SnapshotKind::kOneTime;
-      entry.time = snapshot.name->time;
-      entry.host = snapshot.name->host;
-    }
-    entries.push_back(std::move(entry));
+    entries.push_back(
+        retention_entry(snapshot.file_name, snapshot.name, snapshot.manifest.has_value()));
+    if (state.in_bucket) entries.back().in_bucket = state.in_bucket(snapshot);
   }
-
-  RetentionPolicy policy;
-  policy.unit = context.settings.host.snapshots.retention_unit;
-  policy.retention = context.settings.policy.retention;
-  policy.count = context.settings.policy.retention_number;
-  policy.keep_last = context.settings.host.snapshots.keep_last;
-  policy.host = sanitize_host(context.host);
 
   RetentionState retention;
   retention.now = context.clock.now();
@@ -72,7 +80,7 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   retention.space_short = state.space_short;
   retention.making_room = state.making_room;
   retention.clock_hold = state.clock_hold;
-  plan.decisions = decide_retention(entries, policy, retention);
+  plan.decisions = decide_retention(entries, retention_policy(context), retention);
   return plan;
 }
 

@@ -31,9 +31,16 @@ struct PruneState {
   bool space_short = false;
   bool clock_hold = false;
   bool forget_accepted = false;  // look for a break as if none had been accepted
+  // Whether the bucket has no need of the file here (any more); empty: no bucket is configured.
+  std::function<bool(const StoredSnapshot&)> in_bucket{};
   // What the member just said of itself, before its snapshot is there: part of the history.
   const MemberStatus* member = nullptr;
 };
+
+// The policy as decide_retention() wants it, and one name as it sees it.
+RetentionPolicy retention_policy(const Context& context);
+RetentionEntry retention_entry(const std::string& file_name,
+                               const std::optional<SnapshotName>& name, bool proven);
 
 // Reads the directory and decides. Deletes nothing.
 Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,

@@ -20,6 +20,11 @@ class Pipeline final : public SnapshotReceiver {
  public:
   Pipeline(Context& context, SnapshotDirectory& directory, const SnapshotRequest& request)
       : context_(context), directory_(directory), request_(request) {}
+  ~Pipeline() {
+    if (partial_ && request_.follower) request_.follower->abandoned();
+  }
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
 
   Result<void> begin(int64_t expected_bytes) override {
     expected_bytes_ = expected_bytes;
@@ -27,6 +32,7 @@ class Pipeline final : public SnapshotReceiver {
     file_name_ = request_.base + std::string(archive_extension(compression));
     ES_ASSIGN(partial, directory_.create(file_name_));
     partial_ = std::move(partial);
+    if (request_.follower) request_.follower->begin(file_name_, partial_->fd(), expected_bytes);
     ES_ASSIGN(writer, make_archive_writer(
                           {compression, request_.base, request_.time, expected_bytes}, *partial_));
     writer_ = std::move(writer);
@@ -48,6 +54,7 @@ class Pipeline final : public SnapshotReceiver {
     const Bytes bytes(batch_.get(), std::exchange(batched_, 0));
     ES_TRY(proof_.update(bytes));
     ES_TRY(writer_->write(bytes));
+    if (request_.follower) request_.follower->grown(partial_->size_bytes());
     context_.progress.advance(proof_.received_bytes(), expected_bytes_);
     return {};
   }
@@ -78,6 +85,7 @@ class Pipeline final : public SnapshotReceiver {
     outcome.base = request_.base;
     outcome.file_name = file_name_;
     outcome.size_bytes = partial_->size_bytes();
+    outcome.file = std::move(partial_);
     return outcome;
   }
 

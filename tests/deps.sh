@@ -17,7 +17,8 @@ for set in "${@:-build}"; do
                 libinih-dev libyaml-cpp-dev libisal-dev libarchive-dev nlohmann-json3-dev
                 libcli11-dev libfmt-dev libpugixml-dev' ;;
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
-                mandoc python3 python3-h2 mmdebstrap libfaketime mount procps' ;;
+                mandoc python3 python3-h2 mmdebstrap libfaketime mount procps
+                radosgw ceph-mon ceph-osd' ;;
             *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
         esac
         [ "$set" = test ] || packages="$packages $(systemd_dev)"
@@ -30,7 +31,8 @@ for set in "${@:-build}"; do
             build) packages='gcc-c++ make pkgconf systemd-devel libcurl-devel openssl-devel inih-devel
                 yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel pugixml-devel' ;;
             test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
-                python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng' ;;
+                python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng
+                ceph-radosgw ceph-mon ceph-osd' ;;
             *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
         esac
         for package in $packages; do
@@ -57,8 +59,10 @@ if command -v apt-get >/dev/null; then
 else
     dnf install -y -q $missing
 fi
-# The tests start etcds of their own; the service that came with the package is nobody's wish.
-case $missing in
-    *etcd-server*)
-        if [ -d /run/systemd/system ]; then systemctl disable --quiet --now etcd.service; fi ;;
-esac
+# The tests start etcds and Ceph daemons of their own; the services that came with the packages are
+# nobody's wish.
+disable() {
+    if [ -d /run/systemd/system ]; then systemctl disable --quiet --now "$@"; fi
+}
+case $missing in *etcd-server*) disable etcd.service ;; esac
+case $missing in *ceph-*) disable ceph-crash.service ;; esac

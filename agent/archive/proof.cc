@@ -1,8 +1,8 @@
 #include "archive/proof.h"
 
-#include <openssl/evp.h>
-
 #include <cstring>
+
+#include "base/digest.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -10,25 +10,6 @@ namespace {
 constexpr size_t kDigestBytes = 32;
 // etcd's own test for "a digest follows": size modulo 512 is 32 (etcdutl/snapshot/v3_snapshot.go).
 constexpr int64_t kSectorBytes = 512;
-
-std::string to_hex(Bytes bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const std::byte byte : bytes) {
-    const auto value = std::to_integer<unsigned>(byte);
-    text += kDigits[value >> 4];
-    text += kDigits[value & 15];
-  }
-  return text;
-}
-
-Error digest_error() {
-  Error error;
-  error.message = "OpenSSL cannot compute a SHA-256";
-  error.hint = "look whether the host's OpenSSL configuration turns SHA-256 off";
-  return error;
-}
 
 Error unverified(std::string message) {
   Error error;
@@ -41,41 +22,26 @@ Error unverified(std::string message) {
   return error;
 }
 
-struct DigestDeleter {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-
 }  // namespace
 
 struct SnapshotProof::State {
-  std::unique_ptr<EVP_MD_CTX, DigestDeleter> digest{EVP_MD_CTX_new()};
-  bool usable = false;
+  Sha256 digest;
   // The last bytes so far, which may turn out to be the trailer: not yet in the digest.
   std::array<std::byte, kDigestBytes> held{};
   size_t held_count = 0;
-
-  Result<void> add(Bytes bytes) {
-    if (bytes.empty() || EVP_DigestUpdate(digest.get(), bytes.data(), bytes.size()) == 1) return {};
-    usable = false;
-    return digest_error();
-  }
 };
 
-SnapshotProof::SnapshotProof() : state_(std::make_unique<State>()) {
-  state_->usable =
-      state_->digest && EVP_DigestInit_ex(state_->digest.get(), EVP_sha256(), nullptr) == 1;
-}
+SnapshotProof::SnapshotProof() : state_(std::make_unique<State>()) {}
 
 SnapshotProof::~SnapshotProof() = default;
 
 Result<void> SnapshotProof::update(Bytes bytes) {
   State& state = *state_;
-  if (!state.usable) return digest_error();
   received_ += static_cast<int64_t>(bytes.size());
   const Bytes held(state.held.data(), state.held_count);
   if (bytes.size() >= kDigestBytes) {
-    ES_TRY(state.add(held));
-    ES_TRY(state.add(bytes.first(bytes.size() - kDigestBytes)));
+    ES_TRY(state.digest.update(held));
+    ES_TRY(state.digest.update(bytes.first(bytes.size() - kDigestBytes)));
     std::memcpy(state.held.data(), bytes.last(kDigestBytes).data(), kDigestBytes);
     state.held_count = kDigestBytes;
     return {};
@@ -83,7 +49,7 @@ Result<void> SnapshotProof::update(Bytes bytes) {
   if (bytes.empty()) return {};
   const size_t total = held.size() + bytes.size();
   const size_t surplus = total > kDigestBytes ? total - kDigestBytes : 0;
-  ES_TRY(state.add(held.first(surplus)));
+  ES_TRY(state.digest.update(held.first(surplus)));
   state.held_count -= surplus;
   std::memmove(state.held.data(), state.held.data() + surplus, state.held_count);
   std::memcpy(state.held.data() + state.held_count, bytes.data(), bytes.size());
@@ -93,8 +59,7 @@ Result<void> SnapshotProof::update(Bytes bytes) {
 
 Result<Proof> SnapshotProof::finish() {
   State& state = *state_;
-  if (!state.usable) return digest_error();
-  state.usable = false;  // the digest ends here
+  ES_ASSIGN(digest, state.digest.finish());
   const std::string size = std::to_string(received_) + " bytes";
   if (received_ == 0) return unverified("the snapshot is empty: 0 bytes");
   if (received_ <= static_cast<int64_t>(kDigestBytes)) {
@@ -105,17 +70,10 @@ Result<Proof> SnapshotProof::finish() {
     return unverified("the snapshot is cut short or damaged: " + size +
                       ", but a whole one has a multiple of 512 bytes and the 32 of its SHA-256");
   }
-  std::array<std::byte, EVP_MAX_MD_SIZE> digest{};
-  unsigned digest_size = 0;
-  if (EVP_DigestFinal_ex(state.digest.get(), reinterpret_cast<unsigned char*>(digest.data()),
-                         &digest_size) != 1 ||
-      digest_size != kDigestBytes) {
-    return digest_error();
-  }
   Proof proof;
   proof.database_bytes = received_ - static_cast<int64_t>(kDigestBytes);
-  proof.sha256 = to_hex(Bytes(digest.data(), kDigestBytes));
-  const std::string sent = to_hex(state.held);
+  proof.sha256 = to_hex(digest);
+  const std::string sent = to_hex(as_text(state.held));
   if (proof.sha256 != sent) {
     return unverified("the snapshot is damaged: the SHA-256 of its " +
                       std::to_string(proof.database_bytes) + " bytes of database is " +

@@ -2,9 +2,10 @@
 
 #include <curl/curl.h>
 
-#include <algorithm>
-#include <cctype>
+#include <utility>
 
+#include "base/http_transfer.h"
+#include "base/http_trust.h"
 #include "base/stop.h"
 
 namespace etcd_snapshot {
@@ -13,6 +14,13 @@ namespace {
 // What libcurl hands over per call of the write function. Larger than its default of 16 KiB, so
 // that a stream of gigabytes takes fewer turns; small against the memory budget.
 constexpr long kBufferBytes = 128 * 1024;
+// And what it asks for per call of the read function.
+constexpr long kUploadBufferBytes = 256 * 1024;
+// Before a larger body libcurl asks by "Expect: 100-continue" and waits so long for an answer: a
+// server that refuses has not been sent gigabytes for nothing. By itself libcurl 7.88 asks before
+// every PUT, however small, which costs a turn or that time.
+constexpr int64_t kExpectBytes = 1 << 20;
+constexpr long kExpectTimeoutMs = 1000;
 
 struct CurlDeleter {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -22,94 +30,47 @@ struct ListDeleter {
 };
 using List = std::unique_ptr<curl_slist, ListDeleter>;
 
-// One transfer: what the callbacks share.
-struct Transfer {
-  const HttpRequest* request = nullptr;
-  HttpResponse* response = nullptr;
-  ByteSink* sink = nullptr;
-  bool headers_done = false;
-  bool timed_out = false;
-  std::optional<Error> sink_error;
-};
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
+// libcurl's words on what happened. Those on a proxy that it cannot use repeat the URL, with the
+// password in it.
+std::string reason(CURLcode code, const char* detail) {
+  const std::string text(trim(detail));
+  const bool may_quote_proxy =
+      code != CURLE_PEER_FAILED_VERIFICATION && text.find('@') != text.npos;
+  return text.empty() || may_quote_proxy ? curl_easy_strerror(code) : text;
 }
 
-size_t on_header(char* data, size_t size, size_t count, void* user) noexcept {
-  auto& transfer = *static_cast<Transfer*>(user);
-  HttpResponse& response = *transfer.response;
-  const std::string_view line = trim({data, size * count});
-  if (line.starts_with("HTTP/")) {
-    // A status line begins a response; an earlier one (100 Continue) is not the answer.
-    response = {};
-    transfer.headers_done = false;
-    const size_t space = line.find(' ');
-    if (space != line.npos)
-      response.status = strtol(std::string(line.substr(space)).c_str(), nullptr, 10);
-  } else if (line.empty()) {
-    transfer.headers_done = true;
-  } else if (const size_t colon = line.find(':', 1); colon != line.npos) {
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return tolower(c); });
-    auto& fields = transfer.headers_done ? response.trailers : response.headers;
-    fields[name] = std::string(trim(line.substr(colon + 1)));
-  }
-  return size * count;
-}
-
-size_t on_body(char* data, size_t size, size_t count, void* user) noexcept {
-  auto& transfer = *static_cast<Transfer*>(user);
-  auto written = transfer.sink->write(as_bytes({data, size * count}));
-  if (written) return size * count;
-  transfer.sink_error = written.take_error();
-  return CURL_WRITEFUNC_ERROR;
-}
-
-int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
-  auto& transfer = *static_cast<Transfer*>(user);
-  if (stop_requested()) return 1;
-  const auto& deadline = transfer.request->deadline;
-  if (deadline && RealClock().monotonic() >= *deadline) {
-    transfer.timed_out = true;
-    return 1;
-  }
-  return 0;
-}
-
-// The part of a URL that a message names: scheme, host and port, never a query.
-std::string origin(const std::string& url) {
-  const size_t scheme = url.find("://");
-  const size_t start = scheme == url.npos ? 0 : scheme + 3;
-  return url.substr(0, url.find_first_of("/?", start));
+std::string trusted_roots(const HttpRequest& request) {
+  const std::string roots =
+      request.tls.ca_file.empty() ? "the system's roots" : request.tls.ca_file;
+  return roots + (request.extra_roots.empty() ? "" : " and the additional root certificates");
 }
 
 // The one place where libcurl's codes become errors.
-Error map_error(CURLcode code, const char* detail, const HttpRequest& request) {
+Error map_error(CURLcode code, const char* detail, const std::string& rejection,
+                const HttpRequest& request) {
   Error error;
   error.kind = request.error_kind;
   error.code = code;
   error.retryable = true;
-  const std::string text = *detail ? std::string(trim(detail)) : curl_easy_strerror(code);
+  const std::string text = reason(code, detail);
   error.message = origin(request.url) + ": " + text;
   switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
       error.hint = "check that it is running and that the address is right";
       break;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      error.hint = "check the address of the proxy";
+      break;
     case CURLE_OPERATION_TIMEDOUT:
-      error.hint = "the peer accepted the connection or its address, but did not go on";
+      error.hint = kStallHint;
       break;
     case CURLE_PEER_FAILED_VERIFICATION:
       error.retryable = false;
       error.message = origin(request.url) + ": its certificate is not accepted: " + text;
-      error.hint =
-          request.tls.ca_file.empty()
-              ? "it is checked against the system's roots: name the authority that signed it"
-              : "it is checked against " + request.tls.ca_file;
+      if (!rejection.empty()) error.message += " (" + rejection + ")";
+      error.hint = "it is checked against " + trusted_roots(request);
+      if (request.tls.ca_file.empty()) error.hint += ": name the authority that signed it";
       break;
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
@@ -137,21 +98,24 @@ Error map_error(CURLcode code, const char* detail, const HttpRequest& request) {
   return error;
 }
 
+bool has_openssl() {
+  const curl_version_info_data* const info = curl_version_info(CURLVERSION_NOW);
+  return info->ssl_version != nullptr && TlsTrust::can_prepare(info->ssl_version);
+}
+
 class CurlClient final : public HttpClient {
  public:
   CurlClient(CURL* handle, std::string user_agent)
-      : handle_(handle), user_agent_(std::move(user_agent)) {}
+      : can_prepare_(has_openssl()), handle_(handle), user_agent_(std::move(user_agent)) {}
 
   Result<void> perform(const HttpRequest& request, HttpResponse& response,
                        ByteSink& body) override {
-    if (stop_requested()) return cancelled_error();
-    Transfer transfer;
-    transfer.request = &request;
-    transfer.response = &response;
-    transfer.sink = &body;
+    Transfer transfer(request, response, body);
+    if (transfer.called_off()) return std::move(*transfer.failure);
     char detail[CURL_ERROR_SIZE] = "";
     List headers;
     response = {};
+    ES_TRY(set_roots(request));
     curl_easy_reset(handle_.get());
     ES_TRY(add_headers(request, headers));
     ES_TRY(set_request(request, headers.get()));
@@ -160,17 +124,13 @@ class CurlClient final : public HttpClient {
     const CURLcode code = curl_easy_perform(handle_.get());
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
-    if (transfer.sink_error) return std::move(*transfer.sink_error);
-    if (transfer.timed_out) {
-      Error error;
-      error.kind = request.error_kind;
-      error.message = origin(request.url) + ": the time for the whole cycle is over";
-      error.hint = "raise backup_config.timeout, or find out why it takes so long";
-      return error;
+    if (transfer.failure) return std::move(*transfer.failure);
+    if (code == CURLE_OK) {
+      learn_silence(transfer);
+      return {};
     }
-    if (code == CURLE_OK) return {};
-    if (stop_requested()) return cancelled_error();
-    return map_error(code, detail, request);
+    if (transfer.called_off()) return std::move(*transfer.failure);
+    return map_error(code, detail, trust_.rejection(), request);
   }
 
  private:
@@ -190,13 +150,47 @@ class CurlClient final : public HttpClient {
     return error;
   }
 
-  static Result<void> add_headers(const HttpRequest& request, List& headers) {
-    for (const std::string& line : request.headers) {
-      curl_slist* const list = curl_slist_append(headers.get(), line.c_str());
-      if (list == nullptr) return Error{ErrorKind::kInternal, "out of memory", "", true, ENOMEM};
-      if (!headers) headers.reset(list);  // later ones are linked behind the first
+  // Neither connections, nor TLS sessions to be resumed, nor libcurl's own store of roots may serve
+  // a request that trusts others than the one that made them: libcurl cannot tell by itself.
+  Result<void> set_roots(const HttpRequest& request) {
+    trust_.forget_rejection();
+    if (request.extra_roots == trust_.extra_roots()) return {};
+    if (!can_prepare_) {
+      Error error;
+      error.kind = ErrorKind::kConfig;
+      error.message = "additional root certificates cannot be used: this libcurl has no OpenSSL " +
+                      std::to_string(OPENSSL_VERSION_MAJOR) + " (" + curl_version() + ")";
+      error.hint =
+          "add them to the system's roots instead (update-ca-certificates, update-ca-trust)";
+      return error;
     }
+    ES_TRY(trust_.set_extra_roots(request.extra_roots));
+    CURL* const fresh = curl_easy_init();
+    if (fresh == nullptr) return Error{ErrorKind::kInternal, "out of memory", "", true, ENOMEM};
+    handle_.reset(fresh);
     return {};
+  }
+
+  Result<void> add_headers(const HttpRequest& request, List& headers) const {
+    const auto add = [&headers](const char* line) {
+      curl_slist* const list = curl_slist_append(headers.get(), line);
+      if (list != nullptr && !headers) headers.reset(list);  // later ones are linked behind it
+      return list != nullptr;
+    };
+    bool added = true;
+    for (const std::string& line : request.headers) added = added && add(line.c_str());
+    if (body_bytes(request) <= kExpectBytes || origin(request.url) == silent_origin_) {
+      added = added && add("Expect:");
+    }
+    if (added) return {};
+    return Error{ErrorKind::kInternal, "out of memory", "", true, ENOMEM};
+  }
+
+  // A server that takes large bodies but never answers "Expect: 100-continue" is not asked again:
+  // each part of an upload would begin with a pause.
+  void learn_silence(const Transfer& transfer) {
+    const bool taken = transfer.response.status / 100 == 2 && transfer.sent_bytes > kExpectBytes;
+    if (taken && !transfer.continued) silent_origin_ = origin(transfer.request.url);
   }
 
   Result<void> set_request(const HttpRequest& request, curl_slist* headers) {
@@ -209,11 +203,16 @@ class CurlClient final : public HttpClient {
       set(CURLOPT_POST, 1L);
       set(CURLOPT_POSTFIELDS, request.body.data());
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    } else if (request.method == "PUT") {
+      set(CURLOPT_UPLOAD, 1L);
+      set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_bytes(request)));
+      set(CURLOPT_UPLOAD_BUFFERSIZE, kUploadBufferBytes);
     } else if (request.method == "HEAD") {
       set(CURLOPT_NOBODY, 1L);
     } else {
       set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
     }
+    set(CURLOPT_EXPECT_100_TIMEOUT_MS, kExpectTimeoutMs);
     const bool tls = request.url.starts_with("https://");
     if (!tls && !request.url.starts_with("http://")) {
       return Error{ErrorKind::kConfig,
@@ -232,8 +231,15 @@ class CurlClient final : public HttpClient {
   }
 
   Result<void> set_connection(const HttpRequest& request) {
-    set(CURLOPT_PROXY, request.proxy.c_str());  // "" also hides the environment's
-    if (request.proxy.empty()) set(CURLOPT_NOPROXY, "*");
+    if (!request.proxy.empty()) {
+      set(CURLOPT_PROXY, request.proxy.c_str());
+      set(CURLOPT_NOPROXY, "");  // hides the environment's no_proxy
+    } else if (!request.proxy_from_environment) {
+      set(CURLOPT_PROXY, "");  // hides the environment's
+      set(CURLOPT_NOPROXY, "*");
+    }
+    // A proxy's answer to CONNECT is not the server's.
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     if (!request.tls.ca_file.empty()) {
       set(CURLOPT_CAINFO, request.tls.ca_file.c_str());
       // Debian's libcurl has a default directory of roots too: only the named authority may count.
@@ -243,10 +249,20 @@ class CurlClient final : public HttpClient {
       set(CURLOPT_SSLCERT, request.tls.cert_file.c_str());
       set(CURLOPT_SSLKEY, request.tls.key_file.c_str());
     }
+    if (can_prepare_) {
+      set(CURLOPT_SSL_CTX_FUNCTION, on_ssl_context);
+      set(CURLOPT_SSL_CTX_DATA, static_cast<void*>(&trust_));
+    }
+    // libcurl keeps the store that it made of a ca_file, and puts the same one into several
+    // contexts: what is added in one would count in the others, and some versions put it there only
+    // after the context function, so that what is added is lost (curl issue 11800).
+    if (!request.extra_roots.empty()) set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout_s));
-    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout_s));
+    if (request.rate == nullptr) {  // else Transfer::stalled() looks
+      set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+      set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout_s));
+    }
     set(CURLOPT_TIMEOUT, static_cast<long>(request.total_timeout_s));
     set(CURLOPT_TCP_KEEPALIVE, 1L);
     set(CURLOPT_NOSIGNAL, 1L);
@@ -260,14 +276,26 @@ class CurlClient final : public HttpClient {
     set(CURLOPT_HEADERDATA, static_cast<void*>(&transfer));
     set(CURLOPT_WRITEFUNCTION, on_body);
     set(CURLOPT_WRITEDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_READFUNCTION, on_read);
+    set(CURLOPT_READDATA, static_cast<void*>(&transfer));
+    // Lets libcurl begin anew where a connection that it kept open turns out to be closed.
+    set(CURLOPT_SEEKFUNCTION, on_seek);
+    set(CURLOPT_SEEKDATA, static_cast<void*>(&transfer));
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, on_progress);
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
     return checked();
   }
 
+  static CURLcode on_ssl_context(CURL*, void* context, void* trust) noexcept {
+    return static_cast<TlsTrust*>(trust)->prepare(context) ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+  }
+
+  const bool can_prepare_;
+  TlsTrust trust_;  // the handle's connections point to it
   std::unique_ptr<CURL, CurlDeleter> handle_;
   std::string user_agent_;
+  std::string silent_origin_;  // of a server that does not answer "Expect: 100-continue"
   CURLcode setting_ = CURLE_OK;
 };
 

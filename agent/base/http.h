@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -86,6 +87,9 @@ class HttpClient {
 
 // libcurl; keeps connections open between requests. One per thread.
 Result<std::unique_ptr<HttpClient>> make_curl_client(const std::string& user_agent);
+
+// Makes a client for each thread that needs one.
+using HttpFactory = std::function<Result<std::unique_ptr<HttpClient>>()>;
 
 // libcurl's own version line, for `--version`.
 std::string curl_version_text();

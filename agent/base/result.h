@@ -35,7 +35,7 @@ struct Error {
   bool retryable = false;  // whether the same call may succeed later by itself
   int code = 0;            // errno or curl code; 0 = none
   int grpc_code = 0;       // gRPC status of an answer that refused; 0 = it was none
-  std::string s3_code;     // S3's word for an answer that refused ("NoSuchBucket"); empty = none
+  std::string s3_code{};   // S3's word for an answer that refused ("NoSuchBucket"); empty = none
 
   // Puts `context` before the message: "context: message".
   Error within(std::string_view context) && {

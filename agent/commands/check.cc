@@ -6,7 +6,9 @@
 #include "base/go_duration.h"
 #include "base/human.h"
 #include "base/x509.h"
+#include "commands/check_bucket.h"
 #include "commands/commands.h"
+#include "commands/findings.h"
 #include "etcd/connect.h"
 #include "store/directory.h"
 #include "store/history.h"
@@ -21,41 +23,13 @@ namespace {
 // A certificate that ends sooner than this deserves a look.
 constexpr auto kSoon = std::chrono::days(30);
 
-// What was found, line by line; remembers the first failure for the exit code.
-class Findings {
- public:
-  void ok(const std::string& text) { line("ok", text); }
-  void note(const std::string& text) { line("note", text); }
-  void warn(const std::string& text, const std::string& hint = "") {
-    ++warnings_;
-    line("WARN", text);
-    if (!hint.empty()) line("", "-> " + hint);
-  }
-  void fail(const Error& error) {
-    line("FAIL", error.message);
-    if (!error.hint.empty()) line("", "-> " + error.hint);
-    if (code_ == kExitOk) code_ = exit_code(error.kind);
-    ++failures_;
-  }
-  int finish() const {
-    fmt::print("\n{} failed, {} warned\n", failures_, warnings_);
-    return code_;
-  }
-
- private:
-  static void line(const char* mark, const std::string& text) {
-    fmt::print("  {:<5} {}\n", mark, text);
-  }
-  int code_ = kExitOk, failures_ = 0, warnings_ = 0;
-};
-
 std::string yes_no(bool value) {
   return value ? "yes" : "no";
 }
 
 void check_policy(const Context& context, const ConfigPaths& paths,
                   const std::optional<Error>& config_error, Findings& findings) {
-  fmt::print("Configuration\n");
+  findings.section("Configuration");
   const Policy& policy = context.settings.policy;
   if (config_error) {
     findings.fail(*config_error);
@@ -83,7 +57,7 @@ void check_policy(const Context& context, const ConfigPaths& paths,
 
 void check_directory(const Context& context, Findings& findings) {
   const std::string& path = context.settings.host.snapshots.directory;
-  fmt::print("Snapshots\n");
+  findings.section("Snapshots");
   const auto directory = SnapshotDirectory::open(path, false);
   if (!directory && directory.error().code == ENOENT) {
     findings.note(
@@ -173,7 +147,7 @@ void check_validity(const std::string& path, UnixSeconds now, Findings& findings
 }
 
 void check_etcd(const Context& context, Findings& findings) {
-  fmt::print("etcd\n");
+  findings.section("etcd");
   const EtcdSettings& etcd = context.settings.host.etcd;
   const auto candidates = endpoint_candidates(etcd);
   if (!candidates) {
@@ -217,7 +191,7 @@ void check_bundle(const Context& context, Findings& findings) {
   const PkiSettings& pki = context.settings.host.pki;
   const bool wanted = pki.bundle == BundleMode::kYes ||
                       (pki.bundle == BundleMode::kAuto && context.settings.policy.older_form);
-  fmt::print("Certificates beside the snapshots\n");
+  findings.section("Certificates beside the snapshots");
   findings.note("kept as " + std::string(kPkiBundleName) + ": " + yes_no(wanted));
   if (!wanted) return;
   const std::string source = pki.directory.empty() ? find_pki_directory() : pki.directory;
@@ -240,12 +214,7 @@ int command_check(Context& context, const ConfigPaths& paths,
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);
-  if (context.settings.policy.s3) {
-    fmt::print("S3\n");
-    findings.warn("bucket '" + context.settings.policy.s3->bucket_name +
-                      "' is configured, but this version does not upload",
-                  "copy " + context.settings.host.snapshots.directory + " there by other means");
-  }
+  if (context.settings.policy.s3) check_bucket(context, findings);
   return findings.finish();
 }
 

@@ -13,16 +13,19 @@ namespace etcd_snapshot {
 // One cycle, unless cluster.yml turns recurring snapshots off.
 int command_run(Context& context);
 
-// A one-time snapshot; `name` empty: rke_etcd_snapshot_<time>.
-int command_save(Context& context, const std::string& name);
+// A one-time snapshot; `name` empty: rke_etcd_snapshot_<time>. `upload`: to the bucket of the
+// settings, too.
+int command_save(Context& context, const std::string& name, bool upload);
 
+// Here and in the bucket side by side. A bucket that does not answer costs its half of the table
+// and the exit code 76.
 int command_list(Context& context, bool json);
 
 int command_prune(Context& context, bool dry_run, bool accept);
 
 // `name` exactly as `list` prints it, with or without its extension. `force`: also the newest
-// proven one.
-int command_delete(Context& context, const std::string& name, bool force);
+// proven one. `remote`: the object in the bucket, and not the file here.
+int command_delete(Context& context, const std::string& name, bool force, bool remote);
 
 // The doctor. Changes nothing. `config_error`: why the settings in `context` are not all of them.
 int command_check(Context& context, const ConfigPaths& paths,

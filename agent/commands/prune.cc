@@ -6,6 +6,7 @@
 #include "base/human.h"
 #include "commands/commands.h"
 #include "commands/table.h"
+#include "offsite.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 
@@ -63,6 +64,45 @@ Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, b
   return {};
 }
 
+// The bucket's half. Without its answer nothing there is touched.
+Result<void> prune_bucket(Context& context, SnapshotDirectory& directory, Offsite& offsite,
+                          const PruneState& here, bool dry_run) {
+  std::vector<std::vector<std::string>> rows;
+  Offsite::State state;
+  state.clock_hold = here.clock_hold;
+  state.cluster_healthy = true;
+  const UnixSeconds now = context.clock.now();
+  if (dry_run) {
+    rows.push_back({"IN THE BUCKET", "AGE", "SIZE", "ACTION", "REASON"});
+    state.dry_run = [&](const RemoteObject& object, const RetentionDecision& decision) {
+      const auto name = parse_snapshot_name(object.file_name);
+      rows.push_back({object.file_name, name ? human_age(now - name->time) : "-",
+                      human_bytes(object.size_bytes), decision.keep ? "keep" : "delete",
+                      std::string(describe(decision.reason))});
+    };
+  }
+  ES_ASSIGN(outcome, offsite.prune(directory, state));
+  if (dry_run) {
+    std::sort(rows.begin() + 1, rows.end(), [](const auto& a, const auto& b) { return a > b; });
+    fmt::print("\n{}", format_table(rows));
+  } else {
+    fmt::print("{} deleted in {}, {} kept\n", outcome.deleted, offsite.bucket().display(),
+               outcome.kept);
+  }
+  if (outcome.history_break) {
+    fmt::print(
+        "{}\nnothing of that is pruned in the bucket until you accept it: etcd-snapshot prune "
+        "--accept-history\n",
+        describe(*outcome.history_break));
+  }
+  if (outcome.locked > 0) {
+    fmt::print("{} stay, because the bucket locks them (such as {})\n", outcome.locked,
+               outcome.locked_example);
+  }
+  if (outcome.error) return *outcome.error;
+  return {};
+}
+
 Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   ES_TRY(check_retention_is_set(context.settings));
   UniqueFd lock;
@@ -81,6 +121,15 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
     ES_TRY(accept(directory, before, dry_run, state.forget_accepted));
     state.forget_accepted = state.forget_accepted && dry_run;
   }
+  // The bucket first: only then is it known what it lacks.
+  std::unique_ptr<Offsite> offsite;
+  Result<void> remote;
+  if (context.settings.policy.s3) {
+    ES_ASSIGN(opened, Offsite::open(context, std::nullopt));
+    offsite = std::move(opened);
+    remote = prune_bucket(context, directory, *offsite, state, dry_run);
+    state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
+  }
   ES_ASSIGN(plan, plan_prune(context, directory, state));
   if (plan.history_break && !accept_break) {
     fmt::print(
@@ -89,14 +138,14 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   }
   if (dry_run) {
     print_plan(plan, context.clock.now());
-    return {};
+    return remote;
   }
   ES_TRY(carry_out(context, directory, plan));
   size_t deleted = 0;
   for (size_t i = 0; i < plan.snapshots.size(); ++i) deleted += plan.deletes(i) ? 1 : 0;
   fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", deleted,
              plan.snapshots.size() - deleted);
-  return {};
+  return remote;
 }
 
 }  // namespace

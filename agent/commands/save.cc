@@ -1,5 +1,6 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
+#include "offsite.h"
 #include "report.h"
 #include "snapshot.h"
 #include "store/lock.h"
@@ -7,13 +8,14 @@
 namespace etcd_snapshot {
 namespace {
 
-Result<SnapshotOutcome> save(Context& context, const std::string& name) {
+Result<SnapshotOutcome> save(Context& context, const std::string& name, Offsite* offsite) {
   if (!name.empty()) ES_TRY(check_one_time_name(name));
   ES_ASSIGN(lock, take_run_lock(runtime_directory()));
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, true));
   sweep_leftovers(context, directory);
   SnapshotRequest request;
   request.kind = SnapshotKind::kOneTime;
+  request.follower = offsite;
   if (name.empty()) {
     ES_ASSIGN(free, find_free_name(context.clock, directory, [&](UnixSeconds time) {
                 return one_time_name(time, context.settings.policy.safe_timestamp);
@@ -35,16 +37,26 @@ Result<SnapshotOutcome> save(Context& context, const std::string& name) {
 
 }  // namespace
 
-int command_save(Context& context, const std::string& name) {
+int command_save(Context& context, const std::string& name, bool upload) {
   if (context.settings.policy.timeout) {
     context.deadline = context.clock.monotonic() + *context.settings.policy.timeout;
   }
-  const auto outcome = save(context, name);
+  // Whoever waits for an answer about the bucket wants to know of a wrong file before the snapshot.
+  std::unique_ptr<Offsite> offsite;
+  if (upload) {
+    auto opened = Offsite::open(context, context.deadline);
+    if (!opened) return print_error(opened.error());
+    offsite = std::move(*opened);
+  }
+  const auto outcome = save(context, name, offsite.get());
   if (outcome) {
     report_created(context.log, *outcome);
     report_passed_over(context.log, outcome->passed_over);
     report_health(context.log, outcome->health, "");
-    return kExitOk;
+    const auto uploaded = offsite ? offsite->upload(*outcome) : Result<void>();
+    if (uploaded) return kExitOk;
+    report_failure(context.log, uploaded.error());
+    return exit_code(uploaded.error().kind);
   }
   // A word of the command line is answered on the command line.
   if (outcome.error().kind == ErrorKind::kUsage) return print_error(outcome.error());

@@ -125,11 +125,6 @@ Result<void> check_together(const Policy& policy, const HostSettings& host, Warn
   return {};
 }
 
-bool is_loopback(std::string_view url) {
-  return url.find("://127.") != url.npos || url.find("://localhost:") != url.npos ||
-         url.find("://[::1]:") != url.npos;
-}
-
 // What an http:// endpoint does with settings that were meant for https://.
 void warn_of_plain_endpoints(const std::string& host_file, const EtcdSettings& etcd, int line,
                              Warnings& warnings) {
@@ -139,7 +134,7 @@ void warn_of_plain_endpoints(const std::string& host_file, const EtcdSettings& e
     if (!etcd.ca_file.empty() || !etcd.cert_file.empty()) {
       warnings.push_back({place + " is without TLS: ca_file, cert_file and key_file are not used"});
     }
-    if (!etcd.username.empty() && !is_loopback(url)) {
+    if (!etcd.username.empty() && !is_loopback_url(url)) {
       warnings.push_back(
           {place + " is without TLS: the password crosses the network in the clear"});
     }

@@ -107,6 +107,19 @@ std::string to_string(const Address& endpoint) {
   return text;
 }
 
+bool is_loopback_url(std::string_view url) {
+  const size_t scheme = url.find("://");
+  std::string_view host = scheme == url.npos ? url : url.substr(scheme + 3);
+  host = host.substr(0, host.find('/'));
+  if (host.starts_with('[')) return host.starts_with("[::1]");
+  host = host.substr(0, host.find(':'));
+  in_addr address = {};
+  if (inet_pton(AF_INET, std::string(host).c_str(), &address) == 1) {
+    return host.starts_with("127.");
+  }
+  return host == "localhost";
+}
+
 Result<std::string> parse_proxy(const Place& place, std::string_view text) {
   constexpr std::string_view kAccepted =
       "[scheme://][user:password@]host[:port] with the scheme http, https, socks4, socks4a, socks5 "

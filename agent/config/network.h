@@ -22,6 +22,9 @@ Result<Address> parse_address(const Place& place, std::string_view text);
 // "scheme://host:port" without what is not there.
 std::string to_string(const Address& endpoint);
 
+// Whether a URL's host is this machine by its very text: 127.0.0.0/8, ::1 or localhost.
+bool is_loopback_url(std::string_view url);
+
 // [scheme://][user:password@]host[:port] with a scheme that libcurl takes. Never printed.
 Result<std::string> parse_proxy(const Place& place, std::string_view text);
 

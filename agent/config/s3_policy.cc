@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/files.h"
 #include "config/network.h"
 #include "config/pem.h"
 
@@ -94,7 +95,56 @@ Result<void> read_key(const YamlMap& map, std::string_view key, Check check, std
   return {};
 }
 
+// A flag's value into `out`, which stays as it is where the flag is not given.
+Result<void> read_flag(const char* flag, const std::optional<std::string>& text, Check check,
+                       std::string& out) {
+  if (!text) return {};
+  auto value = check({"command line", 0, flag}, *text);
+  if (!value) {
+    Error error = value.take_error();
+    error.kind = ErrorKind::kUsage;
+    error.hint = "see: etcd-snapshot save --help";
+    return error;
+  }
+  out = *value;
+  return {};
+}
+
+Error flag_error(std::string message) {
+  return {ErrorKind::kUsage, std::move(message), "see: etcd-snapshot save --help", false, 0};
+}
+
 }  // namespace
+
+bool S3Flags::any_detail() const {
+  return access_key || secret_key || bucket_name || folder || region || endpoint || endpoint_ca;
+}
+
+Result<S3Policy> apply_s3_flags(const std::optional<S3Policy>& policy, const S3Flags& flags) {
+  S3Policy s3 = policy.value_or(S3Policy());
+  if (!policy) s3.endpoint = kDefaultS3Endpoint;
+  if (flags.access_key.has_value() != flags.secret_key.has_value()) {
+    return flag_error(flags.access_key ? "--access-key without --secret-key"
+                                       : "--secret-key without --access-key");
+  }
+  ES_TRY(read_flag("--access-key", flags.access_key, check_secret, s3.access_key));
+  ES_TRY(read_flag("--secret-key", flags.secret_key, check_secret, s3.secret_key));
+  ES_TRY(read_flag("--bucket-name", flags.bucket_name, check_bucket, s3.bucket_name));
+  ES_TRY(read_flag("--folder", flags.folder, check_folder, s3.folder));
+  ES_TRY(read_flag("--region", flags.region, check_region, s3.region));
+  ES_TRY(read_flag("--s3-endpoint", flags.endpoint, check_endpoint, s3.endpoint));
+  if (flags.endpoint_ca) {
+    auto text = read_file(*flags.endpoint_ca, ErrorKind::kUsage);
+    if (!text) return text.take_error().within("--s3-endpoint-ca");
+    ES_TRY(read_flag("--s3-endpoint-ca", *text, check_custom_ca, s3.custom_ca));
+    s3.custom_ca_place = "--s3-endpoint-ca " + *flags.endpoint_ca;
+  }
+  if (s3.bucket_name.empty()) {
+    return flag_error(
+        "--s3 without a bucket: cluster.yml has no s3backupconfig, and --bucket-name is not given");
+  }
+  return s3;
+}
 
 Result<S3Policy> read_s3_policy(const YamlMap& map, std::vector<ConfigWarning>& warnings) {
   S3Policy s3;

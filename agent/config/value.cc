@@ -71,6 +71,7 @@ std::optional<int64_t> to_number(std::string_view digits) {
 }  // namespace
 
 std::string at(const Place& place) {
+  if (place.line == 0) return fmt::format("{}: {}: ", place.file, place.key);
   return fmt::format("{}:{}: {}: ", place.file, place.line, place.key);
 }
 

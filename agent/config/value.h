@@ -17,7 +17,7 @@ namespace etcd_snapshot {
 // "[etcd] retries".
 struct Place {
   std::string file;
-  int line = 0;
+  int line = 0;  // from 1; 0: `file` has no lines (the command line)
   std::string key;
 };
 

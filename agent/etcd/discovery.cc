@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/files.h"
+#include "config/network.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -43,10 +44,7 @@ std::string local_url(const std::string& list) {
       url.replace(any, 10, "//127.0.0.1:");
     if (const size_t any = url.find("//[::]:"); any != url.npos)
       url.replace(any, 7, "//127.0.0.1:");
-    if (url.find("//127.") != url.npos || url.find("//localhost:") != url.npos ||
-        url.find("//[::1]:") != url.npos) {
-      return url;
-    }
+    if (is_loopback_url(url)) return url;
     if (first.empty()) first = url;
   }
   return first;

@@ -30,8 +30,9 @@ struct S3Address {
 std::string region_of_endpoint(std::string_view host);
 
 // Whether the bucket belongs into the host name: lookup = dns or path as set; auto: Amazon's,
-// Google's and Aliyun's endpoints, unless the name of the bucket has a point (no wildcard
-// certificate covers it) or is no DNS label (RFC 1123), and never for an IP address.
+// Google's and Aliyun's endpoints, unless the name of the bucket has a point and tls is on (no
+// wildcard certificate covers it) or is no DNS name (RFC 1123) in lower case. Never for an IP
+// address, whatever is set.
 bool use_dns_style(S3Lookup lookup, std::string_view endpoint_host, std::string_view bucket,
                    bool tls);
 
@@ -44,7 +45,8 @@ class S3Location {
   // "https://s3.example.com/bucket", for messages.
   std::string display() const;
   // The server says that the bucket is in `region`. For Amazon's endpoints the host changes with
-  // it (".amazonaws.com.cn" for cn-*). False: nothing new, so trying again makes no sense.
+  // it (".amazonaws.com.cn" for cn-*). False: nothing new, or no name of a region, so trying again
+  // makes no sense.
   bool learn_region(const std::string& region);
   // Whether the region is a guess (us-east-1): nobody set or told it.
   bool region_is_guess() const;
@@ -56,7 +58,7 @@ class S3Location {
   const S3Lookup lookup_;
   std::string bucket_, scheme_, endpoint_host_, port_;
   std::string region_;
-  bool region_set_ = false, region_guessed_ = false;
+  bool region_guessed_ = false;
   S3Address address_;
 };
 

@@ -1,4 +1,4 @@
-// S3's XML, answers in and bodies out (S3 API Reference). Only this file's source knows pugixml.
+// S3's XML, answers in and bodies out (S3 API Reference). Reads them with s3/xml.
 // Hostile input gets an error: entities and document types are not read, sizes are checked.
 #pragma once
 
@@ -12,10 +12,13 @@
 
 namespace etcd_snapshot {
 
-// An <Error> document; all empty where the text is none.
+// An <Error> document, S3's or that of STS; all empty where the text is none. Each is one line of
+// bounded length.
 struct S3Fault {
   std::string code, message, request_id;
-  std::string region;       // of AuthorizationHeaderMalformed, PermanentRedirect and the like
+  // Of AuthorizationHeaderMalformed, PermanentRedirect and the like: what the document names, or
+  // what its Endpoint tells.
+  std::string region;
   std::string server_time;  // of RequestTimeTooSkewed
 };
 S3Fault parse_fault(std::string_view xml);
@@ -38,7 +41,8 @@ Result<ListPage> parse_list(std::string_view xml);
 Result<std::string> parse_upload_id(std::string_view xml);
 
 // CompleteMultipartUpload: the ETag without quotes, which some servers leave empty. An <Error>
-// inside a 200 is an error here, with its s3_code.
+// inside a 200 is an error, with its s3_code (never retryable: explain.h decides that); here and in
+// every other function.
 Result<std::string> parse_complete(std::string_view xml);
 
 // ListMultipartUploads.

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -23,17 +24,19 @@ namespace etcd_snapshot {
 
 struct ObjectInfo {
   int64_t size_bytes = 0;
-  std::string etag;  // without quotes
+  std::string etag;        // without quotes
+  std::string encryption;  // "AES256", "aws:kms", ...; empty = the server does not say
 };
 
 class S3Client {
  public:
   // `http`: this client's own.
-  S3Client(S3Session& session, HttpClient& http) : session_(session), http_(http) {}
+  S3Client(S3Session& session, HttpClient& http);
 
   // Ends running and further calls with kCancelled when it becomes true. May be null.
   void set_cancel(const std::atomic<bool>* cancel) { cancel_ = cancel; }
-  // Calls go through although the process was asked to stop, each with 10 s at most and no retry.
+  // Calls go through although the process was asked to stop, each with 10 s at most and no retry,
+  // and whatever the deadline.
   void clean_up_mode() { after_stop_ = true; }
 
   // PUT of a file's range of at most 5 GiB, with its SHA-256. `write_once`: If-None-Match: *; an
@@ -72,13 +75,27 @@ class S3Client {
   struct Call;    // method, key, query, headers, body, what it is called in messages
   struct Answer;  // status, headers, body of at most 8 MiB
 
+  // A good answer, or one that the call accepts.
   Result<Answer> send(const Call& call);
+  // Any answer; an error where there was none.
   Result<Answer> send_once(const Call& call);
+  // With If-None-Match, and again without where the server does not know it; `refused` remembers.
+  Result<Answer> send_write_once(Call call, std::atomic<bool>& refused);
+  Result<Answer> send_file(Call call, const FileRange& file, bool write_once);
+  // Whether the address is another now than the one that `answer` came from.
+  bool learn_region(const Call& call, const Answer& answer);
+  // An error of ours about an answer, and one with call, bucket and key in front.
+  Error unexpected(const Call& call, const std::string& what) const;
+  Error named(const Call& call, Error error) const;
+  bool cancelled() const { return cancel_ != nullptr && *cancel_; }
+  Nanoseconds pause(int retry, int asked_s);
+  bool wait(Nanoseconds duration);  // false: cancelled
 
   S3Session& session_;
   HttpClient& http_;
   const std::atomic<bool>* cancel_ = nullptr;
   bool after_stop_ = false;
+  std::minstd_rand random_;
 };
 
 }  // namespace etcd_snapshot

@@ -36,7 +36,8 @@ class CredentialSource {
 };
 
 struct CredentialInputs {
-  std::string access_key, secret_key;  // of cluster.yml or the command line
+  std::string access_key, secret_key;     // of cluster.yml or the command line
+  std::string keys_from = "cluster.yml";  // which of them it was, for messages
   std::string access_key_file, secret_key_file;
   std::string region;  // for STS's regional endpoint; may be empty
   // An environment variable's value, empty where it is not set. Default: the process's.
@@ -48,8 +49,11 @@ struct CredentialInputs {
 // `http` is used by get() only, with the source's own lock held: it must not be shared with
 // anything else that runs at the same time. References must outlive the source.
 //
-// Errors of get(): kConfig for what the operator set wrong (a key file: names it); kRemote else.
-// Where the whole chain has nothing, the message names each step and why it had none.
+// Errors of get(): kConfig for what the operator set wrong (a key file: names it); kCancelled;
+// kRemote else, which stands for 5 s, so that several threads do not wait for the same failure one
+// after the other. Where the whole chain has nothing, the message names each step and why it had
+// none. Fetched keys are renewed 5 minutes before they end; while that fails, they serve until they
+// do.
 std::unique_ptr<CredentialSource> make_credential_chain(CredentialInputs inputs, HttpClient& http,
                                                         Clock& clock);
 

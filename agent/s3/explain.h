@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/http.h"
@@ -20,14 +21,16 @@ struct S3CallName {
   std::string source;  // of the credentials
   UnixSeconds now;
 };
+// "PutObject https://s3.example.com/bucket/key"
+std::string to_string(const S3CallName& name);
 
 // Of an HTTP answer outside 2xx, or of an <Error> inside a 200. `body` may be anything, also empty
-// (HEAD) or a proxy's HTML. retryable for 408, 429, 5xx and codes such as SlowDown, InternalError,
-// RequestTimeout, OperationAborted. Hints for: wrong access key, wrong secret, expired token,
-// access denied (names the IAM action), clock skew (by how much, from the Date header), no such
-// bucket, bucket elsewhere (301/307: which region), method refused, entity too large, archived
-// storage class, locked object, 501, a proxy that wants credentials (407), an answer that is no S3
-// at all.
+// (HEAD) or a proxy's HTML. retryable for 408, 429, 5xx but 501, 505 and 507, and codes such as
+// SlowDown, InternalError, RequestTimeout, OperationAborted. Hints for: wrong access key, wrong
+// secret, expired token, access denied (names the IAM action), clock skew (by how much, from the
+// Date header), no such bucket, bucket elsewhere (301/307: which region), method refused, entity
+// too large, archived storage class, locked object, 501, a proxy that wants credentials (407), an
+// answer that is no S3 at all.
 Error explain_answer(const S3CallName& name, const HttpResponse& response, std::string_view body);
 
 // A network error of base/http on the way to the bucket: the same error with call, bucket and what

@@ -3,6 +3,7 @@
 // lives.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,9 +16,9 @@
 
 namespace etcd_snapshot {
 
-using HttpFactory = std::function<Result<std::unique_ptr<HttpClient>>()>;
-
 class S3Session {
+  std::unique_ptr<HttpClient> credentials_http_;  // outlives `credentials`
+
  public:
   // Reads ca_file; kConfig where it is no certificate. `clock` and `make_http` outlive the session.
   static Result<std::unique_ptr<S3Session>> open(const S3Policy& policy, const S3Settings& settings,
@@ -35,13 +36,15 @@ class S3Session {
   std::optional<Nanoseconds> deadline;            // Clock::monotonic(); set before threads start
   std::unique_ptr<CredentialSource> credentials;  // with an HttpClient of its own
 
+  // The server answered that it does not know If-None-Match in this call: left out from then on.
+  std::atomic<bool> put_once_refused{false}, complete_once_refused{false};
+
   // "folder/", or empty. What belongs to this agent begins with it, exactly.
   std::string prefix() const { return policy.folder.empty() ? "" : policy.folder + "/"; }
 
  private:
   S3Session(const S3Policy& policy, const S3Settings& settings, Clock& clock,
             HttpFactory make_http);
-  std::unique_ptr<HttpClient> credentials_http_;
 };
 
 }  // namespace etcd_snapshot

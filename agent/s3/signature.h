@@ -60,6 +60,7 @@ Result<std::vector<std::string>> sign_request(const SigningRequest& request,
 // For tests and for nobody else: the two texts on the way to the signature.
 std::string canonical_request(const SigningRequest& request, const Credentials& credentials,
                               const SigningScope& scope);
+Result<std::string> string_to_sign(const std::string& canonical, const SigningScope& scope);
 
 // The SHA-256 of nothing, in hex.
 inline constexpr char kEmptySha256[] =

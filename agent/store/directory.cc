@@ -138,6 +138,12 @@ Result<bool> SnapshotDirectory::taken(const std::string& base) const {
   return false;
 }
 
+Result<UniqueFd> SnapshotDirectory::open_file(const std::string& file_name) const {
+  UniqueFd fd(openat(fd_.get(), file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return system_error(ErrorKind::kStorage, "cannot read", path_ + "/" + file_name);
+  return fd;
+}
+
 Result<void> SnapshotDirectory::remove(const std::string& file_name) {
   // Exact names of snapshots only: no path leads out of the directory.
   if (!is_safe_name(file_name)) {

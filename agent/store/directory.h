@@ -100,6 +100,9 @@ class SnapshotDirectory {
   // moved while the partial snapshot lives.
   Result<std::unique_ptr<PartialSnapshot>> create(const std::string& file_name);
 
+  // A file for reading; links are not followed. kStorage; code ENOENT where it is not there.
+  Result<UniqueFd> open_file(const std::string& file_name) const;
+
   // Removes one snapshot and its sidecar; not found is an error (code ENOENT).
   Result<void> remove(const std::string& file_name);
 

@@ -194,6 +194,23 @@ std::string rolling_name(UnixSeconds time, std::string_view host, bool safe_time
   return name.append(kRollingSuffix);
 }
 
+std::string name_beside(const std::string& base, std::string_view host, int number) {
+  constexpr std::string_view kEnd = "_etcd";
+  std::string suffix = sanitize_host(host);
+  if (suffix.empty()) suffix = "other";
+  const auto name = parse_snapshot_name(base);
+  const bool rolling = name && name->kind == SnapshotKind::kRolling;
+  const bool has_host = rolling && !name->host.empty();
+  if (has_host) suffix = name->host;
+  if (has_host || number > 1) {
+    const std::string tail = "-" + std::to_string(has_host ? number + 1 : number);
+    suffix = suffix.substr(0, kMaxHostBytes - tail.size()) + tail;
+  }
+  if (!rolling) return base + "_" + suffix;
+  const std::string time = base.substr(0, base.find('_'));
+  return time + "_" + suffix + std::string(kEnd);
+}
+
 std::string one_time_name(UnixSeconds time, bool safe_timestamp) {
   return std::string(kOneTimePrefix) + format_time(time, safe_timestamp ? '-' : ':');
 }

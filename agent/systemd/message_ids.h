@@ -13,6 +13,20 @@ inline constexpr char kInitializing[] = "1672009d2fa64b279ebc789cec209405";
 inline constexpr char kCreated[] = "baaff2badd5f4defaaf6762195792406";
 // Pruned, or deleted by hand. Fields: name.
 inline constexpr char kDeletedLocal[] = "08ea8c6cf41b424aaef4f5826c9527a4";
+// A proven snapshot is in the bucket, compared. Fields: name.
+inline constexpr char kUploaded[] = "e9dc21e7cb1d4165a3446a5fac454b03";
+// The same for one that an earlier cycle could not upload. Fields: name.
+inline constexpr char kCaughtUp[] = "3e1efd57a21048ac9d9d791158331c4d";
+// The name is taken in the bucket by other content; ours lies beside it. Fields: name, object.
+inline constexpr char kNameTaken[] = "bf8e1105ecd641f78597b8af5ca8af4a";
+// Pruned in the bucket, or deleted there by hand. Fields: name.
+inline constexpr char kDeletedRemote[] = "3bd0ca7b463b4217a9c9a2ad50006ac9";
+// The bucket refused to delete some. Fields: error.
+inline constexpr char kRemoteDeleteFailed[] = "89318aee3b00456e991a2f6d0074c399";
+// The bucket keeps expired backups under a lock. Fields: count, name.
+inline constexpr char kRemoteLocked[] = "5e96d8cef8e7491ab784f1ccc27bcc01";
+// Still to be uploaded when the time of the cycle was over. Fields: count.
+inline constexpr char kBacklog[] = "7d0ea510882f45c59545f7f7aa7ba82d";
 // One attempt failed; the cycle tries again. Fields: attempt, error.
 inline constexpr char kAttemptFailed[] = "a5b3eab35a31420399a969d1d3ca8608";
 // The cycle gave up without a snapshot. Fields: error.

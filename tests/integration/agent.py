@@ -12,6 +12,8 @@ import tempfile
 import threading
 import time
 
+import names
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 RUN_TIMEOUT_S = 90
 
@@ -161,6 +163,7 @@ class Agent:
                          "snapshots": {"directory": self.directory}}
         if endpoints:
             self.etcd["endpoints"] = endpoints if isinstance(endpoints, str) else ",".join(endpoints)
+        self.names = {}  # host name -> address; where there are any, no other name is found
         self.environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8",
                             "TZ": "UTC", "RUNTIME_DIRECTORY": self.runtime}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
@@ -212,7 +215,10 @@ class Agent:
     def start(self, *args, write=True, program=None, env=None, **options):
         if write:
             self.write()
-        return Run(args[0] if args else "", self.command(*args, program=program),
+        command = self.command(*args, program=program)
+        if self.names:
+            command = names.command(self.root, self.names, command)
+        return Run(args[0] if args else "", command,
                    {**self.environment, **(env or {})}, **options)
 
     def run(self, *args, timeout_s=RUN_TIMEOUT_S, **options):

@@ -15,13 +15,14 @@ class Pair:
 
 
 class Pki:
-    """A private CA with a server and a client certificate, in `root`. Bad ones are made on demand."""
+    """A private CA with a server and a client certificate, in `root`. Bad ones are made on demand.
+    `names`: DNS names of the server besides localhost and 127.0.0.1."""
 
-    def __init__(self, root, client_name="client"):
+    def __init__(self, root, client_name="client", names=()):
         self.root = root
         os.makedirs(root, exist_ok=True)
         with open(self.path("ext"), "w") as extensions:
-            extensions.write(EXTENSIONS)
+            extensions.write(EXTENSIONS.replace("\n", "".join(",DNS:" + name for name in names) + "\n", 1))
         with open(self.path("elsewhere.ext"), "w") as extensions:
             extensions.write("subjectAltName=DNS:elsewhere.example\nextendedKeyUsage=serverAuth,clientAuth\n")
         self.ca, self.ca_key = self.path("ca.pem"), self.path("ca-key.pem")

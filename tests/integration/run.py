@@ -4,12 +4,16 @@
   run.py [-j WORKERS] [PART...]   only tests whose id holds one of the parts (test_faults, Etcd35, …)
 
 The agent is $AGENT, or build/etcd-snapshot. Classes are spread over worker processes; each test makes
-its own etcd, ports and directories, so their order does not matter. As root, on Debian.
+its own etcd, ports and directories, so their order does not matter. Where a class asks for it
+(`needs_s3`), one S3 server is started for all of them. As root, on Debian.
 """
 import argparse
 import concurrent.futures
+import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import unittest
@@ -19,6 +23,7 @@ sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
 import agent  # noqa: E402  (the path comes first)
+import rgw  # noqa: E402
 
 LONGEST_FIRST = ("test_large", "test_etcd", "test_faults", "test_interrupted", "test_connection")
 
@@ -70,8 +75,8 @@ class Lines(unittest.TestResult):
 
 
 def classes(parts):
-    """The test classes with the tests that are wanted: [(module, class, [test ids])]."""
-    found = {}
+    """The test classes with the tests that are wanted, each as [test ids]; and whether S3 is."""
+    found, s3 = {}, []
 
     def walk(suite):
         for item in suite:
@@ -79,19 +84,29 @@ def classes(parts):
                 walk(item)
             elif not parts or any(part in item.id() for part in parts):
                 found.setdefault((type(item).__module__, type(item).__name__), []).append(item.id())
+                s3.append(getattr(item, "needs_s3", False))
     loader = unittest.TestLoader()
     walk(loader.discover(HERE, top_level_dir=HERE))
 
     def rank(entry):
         module = entry[0][0]
         return LONGEST_FIRST.index(module) if module in LONGEST_FIRST else len(LONGEST_FIRST)
-    return [ids for _, ids in sorted(found.items(), key=rank)]
+    return [ids for _, ids in sorted(found.items(), key=rank)], any(s3)
+
+
+def end_with_parent():
+    """For workers: prctl(PR_SET_PDEATHSIG), so that killing the run leaves nobody behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def run_class(ids):
     result = Lines()
     unittest.TestLoader().loadTestsFromNames(ids).run(result)
     return result.passed, result.failed, result.not_run, result.details
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def main():
@@ -103,11 +118,17 @@ def main():
         print(f"{agent.binary()} is missing: run make first, or name the agent in $AGENT")
         print("0 passed, 1 failed")
         return 1
+    signal.signal(signal.SIGTERM, interrupted)  # what was started is stopped all the same
     passed = failed = not_run = 0
     details = []
-    with concurrent.futures.ProcessPoolExecutor(
-            chosen.j, mp_context=multiprocessing.get_context("fork")) as workers:
-        jobs = {workers.submit(run_class, ids): ids for ids in classes(chosen.parts)}
+    wanted, s3 = classes(chosen.parts)
+    with contextlib.ExitStack() as stack:
+        if s3 and not rgw.possible():
+            rgw.publish(stack.enter_context(rgw.Rgw()))
+        workers = stack.enter_context(concurrent.futures.ProcessPoolExecutor(
+            chosen.j, mp_context=multiprocessing.get_context("fork"), initializer=end_with_parent))
+        stack.callback(workers.shutdown, cancel_futures=True)  # begins nothing new after an interruption
+        jobs = {workers.submit(run_class, ids): ids for ids in wanted}
         for job in concurrent.futures.as_completed(jobs):
             try:
                 outcome = job.result()

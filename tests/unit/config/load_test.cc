@@ -206,11 +206,11 @@ TEST(Load, APasswordThatCrossesTheNetworkInTheClearIsAWarning) {
   const struct {
     const char* endpoint;
     bool warned;
-  } table[] = {{"http://10.0.0.1:2379", true},    {"http://etcd-1:2379", true},
-               {"http://[fd00::1]:2379", true},   {"http://127.0.0.1:2379", false},
-               {"http://127.1.2.3:2379", false},  {"http://localhost:2379", false},
-               {"http://[::1]:2379", false},      {"https://10.0.0.1:2379", false},
-               {"http://localhost.de:2379", true}};
+  } table[] = {{"http://10.0.0.1:2379", true},     {"http://etcd-1:2379", true},
+               {"http://[fd00::1]:2379", true},    {"http://127.0.0.1:2379", false},
+               {"http://127.1.2.3:2379", false},   {"http://localhost:2379", false},
+               {"http://[::1]:2379", false},       {"https://10.0.0.1:2379", false},
+               {"http://localhost.de:2379", true}, {"http://127.example.com:2379", true}};
   for (const auto& row : table) {
     put("host.conf", std::string("[etcd]\nendpoints = ") + row.endpoint + "\n" + user);
     if (!row.warned) {

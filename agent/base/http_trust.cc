@@ -1,0 +1,122 @@
+#include "base/http_trust.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include "base/stop.h"
+#include "base/x509.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// A peer's names in messages: as long as a name may sensibly be.
+constexpr size_t kMaxNameBytes = 200;
+
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free_all(bio); }
+};
+using Bio = std::unique_ptr<BIO, FreeBio>;
+
+// Where an SSL_CTX keeps its TlsTrust; negative: OpenSSL has no room for it.
+int trust_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+std::string cut(const std::string& name) {
+  return name.size() <= kMaxNameBytes ? name : name.substr(0, kMaxNameBytes) + "...";
+}
+
+std::optional<CertificateInfo> describe(const X509* certificate) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  if (!bio || PEM_write_bio_X509(bio.get(), const_cast<X509*>(certificate)) != 1) return {};
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  auto parsed = parse_certificates(std::string(data, static_cast<size_t>(size)), "the peer");
+  if (!parsed) return {};
+  CertificateInfo info = std::move(parsed->front());
+  info.subject = cut(info.subject);
+  info.issuer = cut(info.issuer);
+  return info;
+}
+
+// What is wrong with the certificate, beside libcurl's text, which says what but not which.
+std::string explain(int reason, const CertificateInfo& info) {
+  switch (reason) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return info.subject + " was issued by " + info.issuer + ", which is not trusted";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+      return info.subject + " signed itself and is not trusted";
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: {
+      std::string problem = validity_problem(info, "it", RealClock().now());
+      if (!problem.empty()) return problem;
+      break;
+    }
+    default:
+      break;
+  }
+  return "it is the certificate of " + info.subject + ", issued by " + info.issuer;
+}
+
+}  // namespace
+
+bool TlsTrust::can_prepare(std::string_view ssl_version) {
+  // "OpenSSL/3.0.19"; where libcurl has several and this is not the one in use: "(OpenSSL/...)".
+  const std::string major = std::to_string(OPENSSL_VERSION_NUMBER >> 28);
+  return ssl_version.starts_with("OpenSSL/" + major + ".") &&
+         ssl_version.find(' ') == ssl_version.npos;
+}
+
+Result<void> TlsTrust::set_extra_roots(const std::string& pem) {
+  if (pem == pem_) return {};
+  pem_.clear();
+  roots_.clear();
+  if (pem.empty()) return {};
+  ES_TRY(parse_certificates(pem, "the additional root certificates"));
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  for (;;) {
+    std::unique_ptr<X509, Free> root(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)
+                                         : nullptr);
+    if (!root) break;
+    roots_.push_back(std::move(root));
+  }
+  ERR_clear_error();  // "no start line": the end of the text
+  if (roots_.empty()) return Error{ErrorKind::kInternal, "out of memory", "", true, ENOMEM};
+  pem_ = pem;
+  return {};
+}
+
+bool TlsTrust::prepare(void* ssl_ctx) noexcept {
+  auto* const context = static_cast<SSL_CTX*>(ssl_ctx);
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  bool done = store != nullptr && trust_index() >= 0 &&
+              SSL_CTX_set_ex_data(context, trust_index(), this) == 1;
+  for (const auto& root : roots_) done = done && X509_STORE_add_cert(store, root.get()) == 1;
+  if (done) SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), on_verify);
+  ERR_clear_error();
+  return done;
+}
+
+int TlsTrust::on_verify(int accepted, X509_STORE_CTX* context) noexcept {
+  if (accepted == 1) return accepted;
+  const auto* const ssl = static_cast<const SSL*>(
+      X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* const trust =
+      ssl == nullptr
+          ? nullptr
+          : static_cast<TlsTrust*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), trust_index()));
+  const X509* const certificate = X509_STORE_CTX_get_current_cert(context);
+  if (trust == nullptr || certificate == nullptr) return accepted;
+  const auto info = describe(certificate);
+  if (info) trust->rejection_ = explain(X509_STORE_CTX_get_error(context), *info);
+  return accepted;
+}
+
+}  // namespace etcd_snapshot

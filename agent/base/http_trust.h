@@ -1,0 +1,53 @@
+// What libcurl leaves to OpenSSL: further roots for a TLS connection, and which certificate it was
+// that a handshake did not accept. Knows nothing of curl.h; http.cc alone uses it.
+#pragma once
+
+#include <openssl/x509.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace etcd_snapshot {
+
+// Stays where it is and outlives every connection that it prepared. Not for several threads.
+class TlsTrust {
+ public:
+  TlsTrust() = default;
+  TlsTrust(const TlsTrust&) = delete;
+  TlsTrust& operator=(const TlsTrust&) = delete;
+
+  // Whether libcurl's TLS library (curl_version_info_data::ssl_version) is the OpenSSL that this
+  // program is linked with, so that its contexts can be handed to it.
+  static bool can_prepare(std::string_view ssl_version);
+
+  // The certificates of a PEM text, trusted by what is prepared from now on; empty: none. kConfig:
+  // no certificate in it, or a damaged one.
+  Result<void> set_extra_roots(const std::string& pem);
+  const std::string& extra_roots() const { return pem_; }
+
+  // Of an SSL_CTX before its handshake: adds the roots to its store and listens to the check of
+  // the peer's certificates. False: out of memory.
+  bool prepare(void* ssl_ctx) noexcept;
+
+  // Which certificate was not accepted last and whose it is ("CN=x was issued by CN=y, which is
+  // not trusted"); empty: OpenSSL refused none. A wrong host name is libcurl's to find.
+  const std::string& rejection() const { return rejection_; }
+  void forget_rejection() { rejection_.clear(); }
+
+ private:
+  struct Free {
+    void operator()(X509* certificate) const { X509_free(certificate); }
+  };
+
+  static int on_verify(int accepted, X509_STORE_CTX* context) noexcept;
+
+  std::string pem_;
+  std::vector<std::unique_ptr<X509, Free>> roots_;
+  std::string rejection_;
+};
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,96 @@
+// The second half of a cycle: every proven snapshot gets to the bucket, beside the stream or later,
+// and the bucket is pruned by the same policy. Whatever goes wrong here is kRemote and costs no
+// local snapshot. The cycle, `save --s3` and `prune` use it.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "context.h"
+#include "remote_prune.h"
+#include "s3/bucket.h"
+#include "s3/ledger.h"
+#include "s3/upload.h"
+#include "snapshot.h"
+
+namespace etcd_snapshot {
+
+class Offsite final : public ArchiveFollower {
+ public:
+  // `deadline` (Clock::monotonic()): when the bucket has had its time. Sends nothing. kConfig for a
+  // ca_file that is none. The context outlives it.
+  static Result<std::unique_ptr<Offsite>> open(Context& context,
+                                               std::optional<Nanoseconds> deadline);
+
+  // ArchiveFollower: the upload beside the stream.
+  void begin(const std::string& file_name, int fd, int64_t expected_bytes) override;
+  void grown(int64_t size_bytes) override;
+  void abandoned() override;
+
+  // The snapshot is proven and in place: completes its upload, compares, logs.
+  Result<void> upload(const SnapshotOutcome& outcome);
+
+  // What is known for tidy().
+  struct State {
+    bool proven_this_cycle = false, cluster_healthy = true, clock_hold = false;
+    std::optional<Nanoseconds> backlog_until;  // begins no further upload after it
+    // Not a cycle: what goes is older than a proven one that stays, whenever that was taken.
+    bool by_hand = false;
+    // Tells of each object what would happen to it; nothing is deleted then.
+    std::function<void(const RemoteObject&, const RetentionDecision&)> dry_run{};
+  };
+  // One pass over the list: prunes there, finds what the bucket lacks, and uploads that, newest
+  // first. What expired meanwhile is not uploaded: there it would go at once. Logs what it did and
+  // returns the first error.
+  Result<void> tidy(SnapshotDirectory& directory, const State& state);
+
+  // The same pass by hand, without uploads: measured by the newest proven snapshot here that is
+  // there, too. Without one nothing is pruned.
+  Result<RemotePruner::Outcome> prune(SnapshotDirectory& directory, State state);
+
+  // `[pki] upload`: puts the bundle there where it is not yet what it is here.
+  Result<void> upload_bundle(const SnapshotDirectory& directory);
+
+  // Whether the bucket has no need of that local file: it holds it, or would not keep it. Known
+  // after tidy(); before, what the ledger tells.
+  bool released(const StoredSnapshot& snapshot) const;
+
+  // How many names of an object are tried beside one that is taken.
+  static constexpr int kNamesBeside = 2;
+
+  Bucket& bucket() { return bucket_; }
+  S3Client& client() { return client_; }
+  S3Session& session() { return *session_; }
+
+ private:
+  Offsite(Context& context, std::unique_ptr<S3Session> session, std::unique_ptr<HttpClient> http);
+
+  struct Search;
+  Result<RemotePruner::Outcome> look(SnapshotDirectory& directory, const State& state,
+                                     Search& search);
+  Result<void> settle_unsure(SnapshotDirectory& directory, Search& search);
+  Result<void> catch_up(SnapshotDirectory& directory, const State& state, Search& search);
+  Result<UploadedObject> send(const std::string& file_name, const std::string& base, int fd,
+                              int64_t size_bytes, std::unique_ptr<ObjectUpload> begun);
+  Result<void> report_pruned(const RemotePruner::Outcome& outcome);
+  void sweep();
+  void remember();
+  Error explain(Error error) const;
+  std::string object_beside(const std::string& file_name, const std::string& base,
+                            int number) const;
+  Result<void> find_anchor(SnapshotDirectory& directory);
+
+  Context& context_;
+  std::unique_ptr<S3Session> session_;
+  std::unique_ptr<HttpClient> http_;
+  S3Client client_;
+  Bucket bucket_;
+  UploadLedger ledger_;
+  std::unique_ptr<ObjectUpload> running_;  // beside the stream
+  std::optional<RemoteObject> own_;        // this cycle's snapshot, as the bucket holds it
+  std::optional<Manifest> own_manifest_;
+  std::set<std::string> released_;  // local file names
+};
+
+}  // namespace etcd_snapshot

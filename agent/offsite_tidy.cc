@@ -1,0 +1,233 @@
+// The bucket in order: one pass over its list, and then what it lacks.
+#include <fmt/format.h>
+
+#include "base/go_duration.h"
+#include "offsite.h"
+#include "prune.h"
+#include "store/history.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+
+// What one pass over the list found out.
+struct Offsite::Search {
+  std::vector<StoredSnapshot> locals;       // that belong into the bucket, newest first
+  std::map<std::string, size_t> by_object;  // every name that a local one may have there
+  std::vector<bool> there;
+  std::vector<std::vector<RemoteObject>> unsure;  // of the right size, but not compared
+};
+
+// One pass over the list: prunes as it goes and notes which local snapshots are there.
+Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const State& state,
+                                            Search& search) {
+  ES_ASSIGN(snapshots, directory.list());
+  const std::string own_host = sanitize_host(context_.host);
+  for (StoredSnapshot& snapshot : snapshots) {
+    // Proven ones of this host. Others have whoever took them; what nobody proved is nobody's.
+    if (!snapshot.name || !snapshot.manifest) continue;
+    if (!snapshot.name->host.empty() && snapshot.name->host != own_host) continue;
+    search.locals.push_back(std::move(snapshot));
+  }
+  search.there.resize(search.locals.size());
+  search.unsure.resize(search.locals.size());
+  for (size_t i = 0; i < search.locals.size(); ++i) {
+    const StoredSnapshot& local = search.locals[i];
+    for (int number = 1; number <= kNamesBeside; ++number) {
+      search.by_object.emplace(object_beside(local.file_name, local.name->base, number), i);
+    }
+  }
+  // A name of its own goes before one beside another's.
+  for (size_t i = 0; i < search.locals.size(); ++i) {
+    search.by_object[search.locals[i].file_name] = i;
+  }
+
+  RemotePruner::Options options;
+  options.state.now = context_.clock.now();
+  options.state.proven_this_cycle = state.proven_this_cycle && own_.has_value();
+  options.state.cluster_healthy = state.cluster_healthy;
+  options.state.clock_hold = state.clock_hold;
+  options.state.making_room = state.by_hand;
+  options.dry_run = state.dry_run;
+  options.anchor = own_;
+  options.own = own_manifest_;
+  ES_ASSIGN(accepted, read_accepted_history(directory));
+  options.accepted_history = accepted;
+  ES_ASSIGN(all, directory.list());
+  options.state.frozen = find_history_break(all, accepted, options.state.now, own_host).has_value();
+  RemotePruner pruner(context_, bucket_, std::move(options));
+
+  ES_TRY(bucket_.list([&](std::vector<RemoteObject> page) -> Result<void> {
+    for (const RemoteObject& object : page) {
+      const auto found = search.by_object.find(object.file_name);
+      if (found == search.by_object.end()) continue;
+      const StoredSnapshot& local = search.locals[found->second];
+      if (object.size_bytes != local.size_bytes) continue;
+      const LedgerEntry* const known = ledger_.find(local.file_name);
+      if (known != nullptr && known->object == object.file_name && known->etag == object.etag) {
+        search.there[found->second] = true;
+      } else {
+        search.unsure[found->second].push_back(object);
+      }
+    }
+    return pruner.feed(page);
+  }));
+  return pruner.finish();
+}
+
+Result<void> Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
+  if (outcome.history_break) {
+    context_.log.write(
+        {.level = LogLevel::kWarning,
+         .message = "Nothing is pruned in the bucket: the history of the cluster changed",
+         .fields = {{"reason", describe(*outcome.history_break)},
+                    {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
+         .message_id = kFrozen});
+  }
+  if (outcome.locked > 0) {
+    context_.log.write(
+        {.message = "Expired backups stay in the bucket, which locks them",
+         .fields = {{"count", std::to_string(outcome.locked)}, {"name", outcome.locked_example}},
+         .message_id = kRemoteLocked});
+  }
+  if (!outcome.error) return {};
+  Error error = *outcome.error;
+  if (outcome.failed > 1) error.message += fmt::format(" (and {} more)", outcome.failed - 1);
+  return error;
+}
+
+// Objects of the right name and size that were never compared: after a reboot, or where another
+// host's snapshot lies under the name.
+Result<void> Offsite::settle_unsure(SnapshotDirectory& directory, Search& search) {
+  for (size_t i = 0; i < search.locals.size(); ++i) {
+    const StoredSnapshot& local = search.locals[i];
+    for (const RemoteObject& object : search.unsure[i]) {
+      if (search.there[i]) break;
+      ES_ASSIGN(fd, directory.open_file(local.file_name));
+      ES_ASSIGN(same, bucket_.holds(object.file_name, fd.get(), local.size_bytes));
+      if (!same) continue;
+      search.there[i] = true;
+      ledger_.put(local.file_name, {object.file_name, object.size_bytes, object.etag});
+    }
+  }
+  return {};
+}
+
+// Uploads what the bucket lacks, newest first.
+Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state, Search& search) {
+  // What the policy would take away here if it were there already.
+  ES_ASSIGN(plan, plan_prune(context_, directory,
+                             {.proven_this_cycle = state.proven_this_cycle,
+                              .cluster_healthy = state.cluster_healthy,
+                              .clock_hold = state.clock_hold}));
+  std::set<std::string> expired;
+  for (size_t i = 0; i < plan.snapshots.size(); ++i) {
+    if (plan.deletes(i)) expired.insert(plan.snapshots[i].file_name);
+  }
+  int64_t left = 0;
+  for (size_t i = 0; i < search.locals.size(); ++i) {
+    const StoredSnapshot& local = search.locals[i];
+    if (search.there[i]) {
+      released_.insert(local.file_name);
+      continue;
+    }
+    if (expired.contains(local.file_name)) continue;
+    if (state.backlog_until && context_.clock.monotonic() >= *state.backlog_until) {
+      ++left;
+      continue;
+    }
+    auto fd = directory.open_file(local.file_name);
+    if (!fd && fd.error().code == ENOENT) continue;  // deleted meanwhile
+    if (!fd) return fd.take_error();
+    context_.progress.phase("catching up with the bucket");
+    const Nanoseconds start = context_.clock.monotonic();
+    ES_ASSIGN(sent, send(local.file_name, local.name->base, fd->get(), local.size_bytes, nullptr));
+    const std::string object = sent.key.substr(session_->prefix().size());
+    ledger_.put(local.file_name, {object, sent.size_bytes, sent.etag});
+    released_.insert(local.file_name);
+    const Nanoseconds runtime = context_.clock.monotonic() - start;
+    context_.log.write(
+        {.message = "Uploaded backup of an earlier cycle",
+         .fields = {{"name", local.name->base}, {"runtime", format_go_duration(runtime)}},
+         .message_id = kCaughtUp});
+    remember();
+  }
+  if (left > 0) {
+    return Error{ErrorKind::kRemote,
+                 fmt::format("{} local backups are not in the bucket yet: the time until the next "
+                             "snapshot is over",
+                             left),
+                 "later cycles go on with them; if there are more each time, raise interval_hours",
+                 true, 0};
+  }
+  // The bucket has all that it would keep.
+  released_.insert(expired.begin(), expired.end());
+  return {};
+}
+
+void Offsite::sweep() {
+  // Needs rights beyond those of an upload; without them there is nothing to do and to tell.
+  const auto swept = bucket_.sweep_uploads(context_.clock.now());
+  if (!swept) return;
+  for (const std::string& name : *swept) {
+    context_.log.write({.message = "Aborted an upload that was never finished",
+                        .fields = {{"name", name}},
+                        .message_id = kSwept});
+  }
+}
+
+// The newest proven snapshot of this host that lies in both places. The newest few are enough: what
+// the bucket lacks beyond them is a bucket that needs a cycle first.
+Result<void> Offsite::find_anchor(SnapshotDirectory& directory) {
+  constexpr int kTries = 10;
+  ES_ASSIGN(snapshots, directory.list());
+  const std::string own_host = sanitize_host(context_.host);
+  int tries = 0;
+  for (const StoredSnapshot& local : snapshots) {
+    if (!local.name || !local.manifest || local.name->kind != SnapshotKind::kRolling) continue;
+    if (!local.name->host.empty() && local.name->host != own_host) continue;
+    if (++tries > kTries) break;
+    const LedgerEntry* const known = ledger_.find(local.file_name);
+    const std::string object = known ? known->object : local.file_name;
+    ES_ASSIGN(fd, directory.open_file(local.file_name));
+    ES_ASSIGN(same, bucket_.holds(object, fd.get(), local.size_bytes));
+    if (!same) continue;
+    own_ = RemoteObject{object, local.size_bytes, same->etag};
+    own_manifest_ = local.manifest;
+    break;
+  }
+  return {};
+}
+
+Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State state) {
+  state.by_hand = true;
+  if (auto found = find_anchor(directory); !found) return explain(found.take_error());
+  Search search;
+  auto looked = look(directory, state, search);
+  if (!looked) return explain(looked.take_error());
+  if (auto settled = settle_unsure(directory, search); !settled) {
+    return explain(settled.take_error());
+  }
+  for (size_t i = 0; i < search.locals.size(); ++i) {
+    if (search.there[i]) released_.insert(search.locals[i].file_name);
+  }
+  return looked;
+}
+
+Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
+  context_.progress.phase("looking through the bucket");
+  Search search;
+  auto looked = look(directory, state, search);
+  if (!looked) return explain(looked.take_error());
+  // A delete that was refused does not keep what is missing from going there.
+  auto pruned = report_pruned(*looked);
+  auto done = settle_unsure(directory, search);
+  if (done) done = catch_up(directory, state, search);
+  ledger_.retain([&](const std::string& name) { return released_.contains(name); });
+  remember();
+  if (!done) return explain(done.take_error());
+  sweep();
+  if (!pruned) return explain(pruned.take_error());
+  return {};
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,160 @@
+#include "remote_prune.h"
+
+#include <algorithm>
+#include <map>
+
+#include "prune.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+namespace {
+
+constexpr size_t kBatch = 1000;  // of one delete call
+
+// Reasons that a newer snapshot, further on in the list, may overturn.
+bool is_provisional(RetentionReason reason) {
+  return reason == RetentionReason::kNewestProven || reason == RetentionReason::kNothingNewer ||
+         reason == RetentionReason::kCounted;
+}
+
+// S3 itself says AccessDenied and means the lock; others have words of their own.
+bool is_lock(const DeleteFault& fault) {
+  std::string text = fault.code + " " + fault.message;
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return tolower(c); });
+  for (const char* word : {"object lock", "objectlock", "object is locked", "worm", "legal hold"}) {
+    if (text.find(word) != text.npos) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+RemotePruner::RemotePruner(Context& context, Bucket& bucket, Options options)
+    : context_(context),
+      bucket_(bucket),
+      options_(std::move(options)),
+      policy_(retention_policy(context)) {}
+
+Result<void> RemotePruner::feed(const std::vector<RemoteObject>& page) {
+  std::vector<RemoteObject> objects = std::move(held_);
+  held_.clear();
+  objects.insert(objects.end(), page.begin(), page.end());
+  // The anchor is known to be proven. Of the others nobody knows without reading them: as far as
+  // keep_last protects the newest proven ones, they count as such.
+  std::vector<RetentionEntry> entries;
+  entries.reserve(objects.size() + 1);
+  for (const RemoteObject& object : objects) {
+    entries.push_back(retention_entry(object.file_name, parse_snapshot_name(object.file_name),
+                                      policy_.keep_last > 1));
+    if (options_.anchor && object.file_name == options_.anchor->file_name) {
+      entries.back().parses = false;  // stands for itself below
+    }
+  }
+  if (options_.anchor) {
+    const std::string& name = options_.anchor->file_name;
+    entries.push_back(retention_entry(name, parse_snapshot_name(name), true));
+  }
+  for (const RetentionDecision& decision : decide_retention(entries, policy_, options_.state)) {
+    if (decision.index >= objects.size()) continue;
+    RemoteObject& object = objects[decision.index];
+    // Without an anchor nothing goes, and nothing need be remembered.
+    if (decision.keep && options_.anchor && is_provisional(decision.reason)) {
+      held_.push_back(std::move(object));
+      continue;
+    }
+    if (options_.dry_run) options_.dry_run(object, decision);
+    if (decision.keep) {
+      if (decision.reason != RetentionReason::kForeign) ++outcome_.kept;
+    } else {
+      doomed_.push_back(std::move(object));
+    }
+  }
+  return flush(kBatch);
+}
+
+Result<RemotePruner::Outcome> RemotePruner::finish() {
+  if (options_.dry_run) {
+    for (const RemoteObject& object : held_) {
+      options_.dry_run(
+          object, {0, true,
+                   policy_.unit == RetentionUnit::kSnapshots ? RetentionReason::kCounted
+                                                             : RetentionReason::kNewestProven});
+    }
+  }
+  outcome_.kept += static_cast<int64_t>(held_.size());
+  ES_TRY(flush(1));
+  return std::move(outcome_);
+}
+
+// Nothing of another cluster, and nothing that is ahead of the cluster as it is now, goes: it may
+// be the last good copy. Asked of the newest of a batch, which is one call for a thousand objects.
+Result<bool> RemotePruner::history_holds(const std::vector<RemoteObject>& batch) {
+  if (outcome_.history_break) return false;
+  if (!options_.own || batch.empty()) return true;
+  const auto newest =
+      std::max_element(batch.begin(), batch.end(), [](const auto& a, const auto& b) {
+        return parse_snapshot_name(a.file_name)->time < parse_snapshot_name(b.file_name)->time;
+      });
+  const auto& accepted = options_.accepted_history;
+  if (accepted && parse_snapshot_name(newest->file_name)->time <= *accepted) return true;
+  ES_ASSIGN(manifest, bucket_.manifest(*newest));
+  if (!manifest) return true;  // RKE's, or older than this agent
+  std::vector<StoredSnapshot> history(2);
+  history[0].name = parse_snapshot_name(newest->file_name);
+  history[0].manifest = std::move(manifest);
+  history[1].name = history[0].name;
+  history[1].name->base = options_.own->name;
+  history[1].name->time = options_.state.now;
+  history[1].manifest = options_.own;
+  outcome_.history_break = find_history_break(history, std::nullopt);
+  return !outcome_.history_break;
+}
+
+// Deletes in calls of a thousand, as long as so many are waiting.
+Result<void> RemotePruner::flush(size_t at_least) {
+  while (!doomed_.empty() && doomed_.size() >= at_least) {
+    const auto end = doomed_.begin() + static_cast<ptrdiff_t>(std::min(kBatch, doomed_.size()));
+    const std::vector<RemoteObject> batch(doomed_.begin(), end);
+    doomed_.erase(doomed_.begin(), end);
+    ES_ASSIGN(holds, history_holds(batch));
+    if (!holds) {
+      outcome_.kept += static_cast<int64_t>(batch.size());
+      continue;
+    }
+    if (options_.dry_run) {
+      outcome_.deleted += static_cast<int64_t>(batch.size());
+      continue;
+    }
+    std::vector<std::string> names;
+    for (const RemoteObject& object : batch) names.push_back(object.file_name);
+    ES_ASSIGN(faults, bucket_.remove(names));
+    std::map<std::string, const DeleteFault*> refused;
+    for (const DeleteFault& fault : faults) refused[fault.key] = &fault;
+    for (const std::string& name : names) {
+      const auto fault = refused.find(name);
+      if (fault == refused.end()) {
+        ++outcome_.deleted;
+        context_.log.write({.message = "Deleted remote backup",
+                            .fields = {{"name", parse_snapshot_name(name)->base}},
+                            .message_id = kDeletedRemote});
+      } else if (is_lock(*fault->second)) {
+        ++outcome_.locked;
+        outcome_.locked_example = name;
+      } else {
+        ++outcome_.failed;
+        if (!outcome_.error) {
+          outcome_.error = Error{ErrorKind::kRemote,
+                                 "cannot delete " + bucket_.display() + "/" + name + ": " +
+                                     fault->second->code + ": " + fault->second->message,
+                                 "allow s3:DeleteObject on the folder, or look at the bucket's "
+                                 "policy and locks",
+                                 false, 0};
+        }
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace etcd_snapshot

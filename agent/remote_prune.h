@@ -1,0 +1,63 @@
+// Pruning the bucket: the rules of store/retention.h over a list that comes page by page, in
+// constant memory. What is decided from what is known so far holds whatever comes later: a newer
+// snapshot can only make more of the others superfluous. `run` and `prune` both use it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "context.h"
+#include "s3/bucket.h"
+#include "store/history.h"
+#include "store/retention.h"
+
+namespace etcd_snapshot {
+
+class RemotePruner {
+ public:
+  struct Options {
+    RetentionState state;
+    // A proven snapshot of this host that is in the bucket for certain: what the others are
+    // measured by. Without one nothing goes. Need not come in a page.
+    std::optional<RemoteObject> anchor;
+    // Of the anchor, or of the newest proven one here: objects of another cluster, or of a later
+    // revision, stay (store/history.h). nullopt: no such guard.
+    std::optional<Manifest> own;
+    std::optional<UnixSeconds> accepted_history;
+    // Tells of each object what would happen; where set nothing is deleted. In no order.
+    std::function<void(const RemoteObject&, const RetentionDecision&)> dry_run;
+  };
+
+  struct Outcome {
+    int64_t deleted = 0, kept = 0;  // of the names of ours; what stays for good reason
+    int64_t locked = 0;             // refused, because the object is locked
+    std::string locked_example;
+    std::optional<Error> error;  // of the first delete that failed
+    int64_t failed = 0;
+    std::optional<HistoryBreak> history_break;
+  };
+
+  RemotePruner(Context& context, Bucket& bucket, Options options);
+
+  // A page of the list. kRemote where a call failed, or kCancelled.
+  Result<void> feed(const std::vector<RemoteObject>& page);
+  // After the last page. Logs each deletion, here and in feed().
+  Result<Outcome> finish();
+
+ private:
+  Result<void> flush(size_t at_least);
+  Result<bool> history_holds(const std::vector<RemoteObject>& batch);
+
+  Context& context_;
+  Bucket& bucket_;
+  const Options options_;
+  const RetentionPolicy policy_;
+  std::vector<RemoteObject> held_;    // stay for now, because nothing newer is known yet
+  std::vector<RemoteObject> doomed_;  // go with the next batch
+  Outcome outcome_;
+};
+
+}  // namespace etcd_snapshot

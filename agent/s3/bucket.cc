@@ -1,0 +1,163 @@
+#include "s3/bucket.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "archive/writer.h"
+#include "base/fd.h"
+#include "store/names.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// Holds the end of a zip archive with its manifest, and more than the last block of a bare
+// database.
+constexpr int64_t kTailBytes = 4096;
+constexpr size_t kDeleteBatch = 1000;  // S3 API Reference, DeleteObjects
+constexpr auto kAbandoned = std::chrono::hours(24);
+// A list may have pages without an object of ours (deeper folders), but not without end.
+constexpr int kMaxEmptyPages = 1000;
+
+Result<std::string> read_tail(int fd, int64_t offset, int64_t size) {
+  std::string bytes(static_cast<size_t>(size), '\0');
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = pread(fd, bytes.data() + done, bytes.size() - done,
+                                static_cast<off_t>(offset) + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the snapshot");
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+Error does_not_go_on(const std::string& place) {
+  return {ErrorKind::kRemote, "the list of " + place + " does not go on: a page came again",
+          "look at the server, or at a proxy between", false, 0};
+}
+
+// An upload that this agent, and nobody else, may have begun and left.
+bool is_our_name(const std::string& file_name) {
+  return parse_snapshot_name(file_name).has_value();
+}
+
+}  // namespace
+
+std::string Bucket::display() const {
+  const std::string& folder = session_.policy.folder;
+  return session_.location.display() + (folder.empty() ? "" : "/" + folder);
+}
+
+Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObject>)>& page) {
+  const std::string prefix = session_.prefix();
+  std::string token, last_first;
+  int empty_pages = 0;
+  do {
+    ES_ASSIGN(listed, client_.list(prefix, token));
+    if (!listed.next_token.empty() && listed.next_token == token) return does_not_go_on(display());
+    if (listed.objects.empty()) {
+      if (++empty_pages > kMaxEmptyPages) return does_not_go_on(display());
+    } else {
+      empty_pages = 0;
+      if (listed.objects.front().key == last_first) return does_not_go_on(display());
+      last_first = listed.objects.front().key;
+    }
+    token = listed.next_token;
+    std::vector<RemoteObject> objects;
+    objects.reserve(listed.objects.size());
+    for (ListedObject& object : listed.objects) {
+      // The server was asked for these only; what else it says is not believed.
+      if (!object.key.starts_with(prefix)) continue;
+      std::string name = object.key.substr(prefix.size());
+      if (name.empty() || name.find('/') != name.npos) continue;
+      objects.push_back({std::move(name), object.size_bytes, std::move(object.etag)});
+    }
+    ES_TRY(page(std::move(objects)));
+  } while (!token.empty());
+  return {};
+}
+
+Result<std::optional<ObjectInfo>> Bucket::holds(const std::string& file_name, int fd,
+                                                int64_t size_bytes) {
+  ES_ASSIGN(info, client_.head(key_of(file_name)));
+  if (!info || info->size_bytes != size_bytes) return std::optional<ObjectInfo>();
+  const int64_t tail = std::min(size_bytes, kTailBytes);
+  if (tail == 0) return info;
+  ES_ASSIGN(here, read_tail(fd, size_bytes - tail, tail));
+  ES_ASSIGN(there, client_.get_range(key_of(file_name), size_bytes - tail, tail));
+  return here == there ? info : std::nullopt;
+}
+
+Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
+  const auto name = parse_snapshot_name(object.file_name);
+  Compression compression = name ? name->compression : Compression::kNone;
+  if (object.file_name.ends_with(archive_extension(Compression::kZip)))
+    compression = Compression::kZip;
+  if (object.file_name.ends_with(archive_extension(Compression::kZstd)))
+    compression = Compression::kZstd;
+  if (compression == Compression::kNone || object.size_bytes == 0) return std::optional<Manifest>();
+  // A sparse file in memory, with the ends of the object where they belong.
+  const UniqueFd file(memfd_create("manifest", MFD_CLOEXEC));
+  if (!file || ftruncate(file.get(), object.size_bytes) != 0) {
+    return system_error(ErrorKind::kInternal, "cannot read the manifest of", object.file_name);
+  }
+  const auto copy = [&](int64_t offset, int64_t size) -> Result<void> {
+    ES_ASSIGN(bytes, client_.get_range(key_of(object.file_name), offset, size));
+    if (pwrite(file.get(), bytes.data(), bytes.size(), offset) !=
+        static_cast<ssize_t>(bytes.size())) {
+      return system_error(ErrorKind::kInternal, "cannot keep the manifest of", object.file_name);
+    }
+    return {};
+  };
+  const int64_t tail = std::min(object.size_bytes, kTailBytes);
+  ES_TRY(copy(object.size_bytes - tail, tail));
+  if (compression == Compression::kZstd && tail < object.size_bytes) {
+    ES_TRY(copy(0, std::min<int64_t>(object.size_bytes, 4)));  // its magic number
+  }
+  return read_manifest(file.get(), compression);
+}
+
+Result<std::vector<DeleteFault>> Bucket::remove(const std::vector<std::string>& file_names) {
+  std::vector<DeleteFault> faults;
+  for (size_t at = 0; at < file_names.size(); at += kDeleteBatch) {
+    std::vector<std::string> keys;
+    for (size_t i = at; i < std::min(at + kDeleteBatch, file_names.size()); ++i) {
+      keys.push_back(key_of(file_names[i]));
+    }
+    ES_ASSIGN(failed, client_.remove(keys));
+    for (DeleteFault& fault : failed) {
+      if (fault.key.starts_with(session_.prefix())) fault.key.erase(0, session_.prefix().size());
+      faults.push_back(std::move(fault));
+    }
+  }
+  return faults;
+}
+
+Result<std::vector<std::string>> Bucket::sweep_uploads(UnixSeconds now) {
+  const std::string prefix = session_.prefix();
+  std::vector<std::string> swept;
+  std::string key_marker, id_marker;
+  for (int pages = 0; pages < kMaxEmptyPages; ++pages) {
+    ES_ASSIGN(page, client_.list_uploads(prefix, key_marker, id_marker));
+    for (const ListedUpload& upload : page.uploads) {
+      if (!upload.key.starts_with(prefix) || upload.initiated + kAbandoned > now) continue;
+      const std::string name = upload.key.substr(prefix.size());
+      if (!is_our_name(name)) continue;
+      ES_TRY(client_.abort_upload(upload.key, upload.upload_id));
+      swept.push_back(name);
+    }
+    if (page.next_key.empty() && page.next_upload_id.empty()) break;
+    if (page.next_key == key_marker && page.next_upload_id == id_marker) {
+      return does_not_go_on("uploads in " + display());
+    }
+    key_marker = page.next_key;
+    id_marker = page.next_upload_id;
+  }
+  return swept;
+}
+
+}  // namespace etcd_snapshot

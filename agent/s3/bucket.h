@@ -1,0 +1,57 @@
+// The agent's folder of the bucket: what lies there by file name, whether it is what lies here, and
+// what nobody finishes any more. Decides nothing; deletes only what it is told to.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "archive/manifest.h"
+#include "base/clock.h"
+#include "s3/client.h"
+
+namespace etcd_snapshot {
+
+struct RemoteObject {
+  std::string file_name;  // the key behind "folder/"; has no "/"
+  int64_t size_bytes = 0;
+  std::string etag;
+};
+
+class Bucket {
+ public:
+  // Both outlive the bucket.
+  Bucket(S3Session& session, S3Client& client) : session_(session), client_(client) {}
+
+  std::string key_of(const std::string& file_name) const { return session_.prefix() + file_name; }
+  // "https://s3.example.com/bucket/folder", for messages.
+  std::string display() const;
+
+  // The objects that lie directly in the folder, page by page in the order of the server, at most
+  // 1,000 a page; one call a page and constant memory. A list that does not go on is kRemote.
+  Result<void> list(const std::function<Result<void>(std::vector<RemoteObject>)>& page);
+
+  // The object, where it is the same as the open file: the same size and the same last bytes, which
+  // in every archive of this agent hold a digest of the rest (manifest, or etcd's own trailer).
+  // nullopt: it is another, or not there.
+  Result<std::optional<ObjectInfo>> holds(const std::string& file_name, int fd, int64_t size_bytes);
+
+  // The manifest at the end of an object, by its extension; nullopt: it has none, or is none of
+  // this agent's formats.
+  Result<std::optional<Manifest>> manifest(const RemoteObject& object);
+
+  // In calls of 1,000. What could not be deleted comes back, its key as a file name.
+  Result<std::vector<DeleteFault>> remove(const std::vector<std::string>& file_names);
+
+  // Aborts multipart uploads of names of this agent's grammar that were begun more than a day
+  // before `now`. Returns their file names. Needs more than the upload itself (s3:
+  // ListBucketMultipartUploads): the error with s3_code "AccessDenied" is nobody's worry.
+  Result<std::vector<std::string>> sweep_uploads(UnixSeconds now);
+
+ private:
+  S3Session& session_;
+  S3Client& client_;
+};
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,46 @@
+// One call of S3's API and what came back: between client.cc, which knows what the calls mean, and
+// send.cc, which gets them through. For these two only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "s3/client.h"
+#include "s3/explain.h"
+#include "s3/wire_text.h"
+
+namespace etcd_snapshot {
+
+struct S3Client::Call {
+  const char* name;
+  const char* method;
+  std::string key{};
+  QueryParameters query{};
+  std::vector<std::pair<std::string, std::string>> headers{};
+  std::string body{};
+  const FileRange* file = nullptr;
+  std::string payload_sha256 = kEmptySha256;
+  // Which refusals are answers, too.
+  bool (*accepts)(long status, const S3Fault& fault) = nullptr;
+
+  bool is(std::string_view what) const { return what == method; }
+};
+
+struct S3Client::Answer {
+  S3CallName name;
+  HttpResponse response;
+  std::string body;
+  S3Fault fault{};
+
+  bool good() const {
+    return response.status >= 200 && response.status <= 299 && fault.code.empty();
+  }
+  std::string header(const char* header_name) const {
+    const auto found = response.headers.find(header_name);
+    return found == response.headers.end() ? std::string() : found->second;
+  }
+};
+
+}  // namespace etcd_snapshot

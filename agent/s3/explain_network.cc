@@ -1,0 +1,120 @@
+#include "s3/explain.h"
+#include "s3/wire_text.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// libcurl's numbers (libcurl-errors(3)); only base/http knows its header.
+enum CurlNumber {
+  kProxyNotFound = 5,
+  kNotFound = 6,
+  kNoConnection = 7,
+  kPartialFile = 18,
+  kTimedOut = 28,
+  kTlsFailed = 35,
+  kBadCertificateOld = 51,
+  kNoAnswer = 52,
+  kSendFailed = 55,
+  kReceiveFailed = 56,
+  kBadCertificate = 60,
+  kProxyFailed = 97,
+};
+
+// "host:port" of a proxy, without what may be a password.
+std::string proxy_text(const std::string& proxy) {
+  if (proxy.empty()) return "the environment's proxy (https_proxy)";
+  const size_t user_end = proxy.rfind('@');
+  const size_t scheme = proxy.find("://");
+  const size_t begin = user_end != proxy.npos ? user_end + 1
+                       : scheme != proxy.npos ? scheme + 3
+                                              : 0;
+  return "the proxy " + proxy.substr(begin) + " ([s3] proxy)";
+}
+
+// OpenSSL's and curl's words (X509_verify_cert_error_string(3), curl's lib/vtls).
+std::string certificate_hint(const S3CallName& name, const std::string& message,
+                             bool custom_roots) {
+  if (contains(message, "not yet valid")) {
+    return "the clock of this host may be behind (timedatectl), or the certificate is too new";
+  }
+  if (contains(message, "expired")) {
+    return "the server's certificate, or one above it, has expired: renew it there; or the clock "
+           "of this host is ahead (timedatectl)";
+  }
+  if (contains(message, "subject name") || contains(message, "does not match") ||
+      contains(message, "mismatch")) {
+    std::string hint = "endpoint in cluster.yml must be a name that the server's certificate holds";
+    if (contains(message, name.bucket + ".")) hint += "; or set [s3] lookup = path";
+    return hint;
+  }
+  if (custom_roots) {
+    return "it is checked against the system's roots, custom_ca of cluster.yml and [s3] ca_file: "
+           "one of them must be the authority that signed it, not the server's certificate of old";
+  }
+  return "it is checked against the system's roots: put the certificate of the authority that "
+         "signed it into custom_ca of cluster.yml, or name it in [s3] ca_file";
+}
+
+std::string network_hint(const S3CallName& name, const Error& error, bool custom_roots,
+                         const std::string& proxy) {
+  const std::string& message = error.message;
+  // "CONNECT tunnel failed, response 407", "Received HTTP code 407 from proxy after CONNECT".
+  if (error.code != kTimedOut && contains(message, "CONNECT") && contains(message, "407")) {
+    return proxy_text(proxy) +
+           " wants credentials: write them into it, as http://user:password@host:port";
+  }
+  if (contains(message, "CONNECT tunnel failed") || contains(message, "from proxy after CONNECT")) {
+    return proxy_text(proxy) + " does not let the request through to " + name.where;
+  }
+  switch (error.code) {
+    case kProxyNotFound:
+      return "the name of " + proxy_text(proxy) + " is not found: check it, and this host's DNS";
+    case kNotFound: {
+      std::string hint = "check endpoint in cluster.yml, and this host's DNS (getent hosts)";
+      if (contains(message, name.bucket + "."))
+        hint += "; where the bucket is no part of the server's name, set [s3] lookup = path";
+      return hint;
+    }
+    case kNoConnection:
+      if (!proxy.empty())
+        return "is " + proxy_text(proxy) + " running, and may this host reach it?";
+      return "nothing listens there, or a firewall refuses: check endpoint and port in "
+             "cluster.yml, and whether the server is up";
+    case kTimedOut: {
+      std::string hint =
+          "the server or something on the way to it does not answer: a firewall, a wrong address, "
+          "an overloaded server ([s3] stall_timeout_s says how long is waited)";
+      if (!proxy.empty()) hint += "; the way leads over " + proxy_text(proxy);
+      return hint;
+    }
+    case kTlsFailed:
+      return "check that the server speaks TLS 1.2 on that port (write http:// in endpoint if it "
+             "speaks none)";
+    case kBadCertificate:
+    case kBadCertificateOld:
+      return certificate_hint(name, message, custom_roots);
+    case kPartialFile:
+    case kNoAnswer:
+    case kSendFailed:
+    case kReceiveFailed:
+      return "the server or something on the way (a proxy, firewall, load balancer) ended the "
+             "connection; should it last, look at its log";
+    case kProxyFailed:
+      return proxy_text(proxy) + " refused or is no SOCKS proxy: check its scheme and port";
+    default:
+      return error.hint;
+  }
+}
+
+}  // namespace
+
+Error explain_network(const S3CallName& name, Error error, bool custom_roots,
+                      const std::string& proxy) {
+  // Neither a stop nor a file that cannot be read is the network's fault.
+  if (error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kStorage) return error;
+  error.hint = network_hint(name, error, custom_roots, proxy);
+  error.message = to_string(name) + ": " + std::string(without_origin(error.message));
+  return error;
+}
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,26 @@
+// Small texts of the wire: what peers wrote becomes fit for a message, dates become instants.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace etcd_snapshot {
+
+// What a peer wrote, fit for a message: cut to `max_bytes`, spaces folded, control characters and
+// bytes that are no UTF-8 as "?".
+std::string peer_text(std::string_view text, size_t max_bytes = 300);
+
+// Whether `part` is in `text`, ASCII letters in any case.
+bool contains(std::string_view text, std::string_view part);
+
+// A message of base/http without the origin in front of it.
+std::string_view without_origin(std::string_view message);
+
+// The instant of an HTTP date in the form that servers must send (RFC 9110 5.6.7: "Sun, 06 Nov 1994
+// 08:49:37 GMT"); nullopt: it is none.
+std::optional<UnixSeconds> parse_http_date(std::string_view text);
+
+}  // namespace etcd_snapshot

@@ -1,0 +1,71 @@
+#include "s3/session.h"
+
+#include "../fakes/certificates.h"
+#include "client_lab.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+
+TEST_GROUP(S3Session) {
+  ClientLab lab;
+  Scratch scratch;
+
+  std::string certificate(const char* name) {
+    const UnixSeconds now = lab.clock.now();
+    return make_certificate(name, now, now + std::chrono::hours(1)).certificate;
+  }
+  Result<std::unique_ptr<S3Session>> open() {
+    return S3Session::open(lab.policy, lab.settings, lab.clock, lab.s3.factory());
+  }
+};
+
+TEST(S3Session, AddsTheFileToTheRootsOfThePolicy) {
+  std::string first = certificate("one");
+  while (first.back() == '\n') first.pop_back();
+  const std::string second = certificate("two");
+  lab.policy.custom_ca = first;
+  scratch.write("ca.pem", second);
+  lab.settings.ca_file = scratch.path("ca.pem");
+  const auto session = open();
+  CHECK_TRUE(session.ok());
+  STRCMP_EQUAL((first + "\n" + second).c_str(), (*session)->extra_roots.c_str());
+}
+
+TEST(S3Session, NamesAFileThatIsNoCertificate) {
+  lab.settings.ca_file = scratch.path("ca.pem");
+  const auto check = [this] {
+    const auto session = open();
+    CHECK_FALSE(session.ok());
+    CHECK_TRUE(session.error().kind == ErrorKind::kConfig);
+    CHECK_TRUE(holds(session.error().message, scratch.path("ca.pem")));
+  };
+  check();  // there is none
+  for (const char* content : {"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERT"}) {
+    scratch.write("ca.pem", content);
+    check();
+  }
+}
+
+TEST(S3Session, HasWhatTheSettingsSayAndNoMore) {
+  const auto plain = open();
+  CHECK_TRUE(plain.ok());
+  CHECK_TRUE((*plain)->rate == nullptr);
+  STRCMP_EQUAL("", (*plain)->extra_roots.c_str());
+  STRCMP_EQUAL("", (*plain)->prefix().c_str());
+  STRCMP_EQUAL(kLabAccessKey, (*plain)->credentials->get()->access_key.c_str());
+  lab.settings.max_rate_mib_s = 2;
+  lab.policy.folder = "p1";
+  const auto limited = open();
+  CHECK_TRUE((*limited)->rate != nullptr);
+  STRCMP_EQUAL("p1/", (*limited)->prefix().c_str());
+  LONGS_EQUAL(0, lab.s3.calls.size());
+}
+
+TEST(S3Session, NeedsAnHttpClient) {
+  const auto session = S3Session::open(
+      lab.policy, lab.settings, lab.clock, []() -> Result<std::unique_ptr<HttpClient>> {
+        return Error{ErrorKind::kInternal, "libcurl cannot start", ""};
+      });
+  STRCMP_EQUAL("libcurl cannot start", session.error().message.c_str());
+}
