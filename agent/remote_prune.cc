@@ -39,17 +39,22 @@ RemotePruner::RemotePruner(Context& context, Bucket& bucket, Options options)
 Result<void> RemotePruner::feed(const std::vector<RemoteObject>& page) {
   std::vector<RemoteObject> objects = std::move(held_);
   held_.clear();
-  objects.insert(objects.end(), page.begin(), page.end());
-  // The anchor is known to be proven. Of the others nobody knows without reading them: as far as
-  // keep_last protects the newest proven ones, they count as such.
+  for (const RemoteObject& object : page) {
+    if (options_.anchor && object.file_name == options_.anchor->file_name) {
+      // Stands for itself, known to be proven, in every page.
+      if (options_.dry_run) options_.dry_run(object, {0, true, RetentionReason::kNewestProven});
+      ++outcome_.kept;
+    } else {
+      objects.push_back(object);
+    }
+  }
+  // Whether they are proven nobody knows without reading them: as far as keep_last protects the
+  // newest proven ones, they count as such.
   std::vector<RetentionEntry> entries;
   entries.reserve(objects.size() + 1);
   for (const RemoteObject& object : objects) {
     entries.push_back(retention_entry(object.file_name, parse_snapshot_name(object.file_name),
                                       policy_.keep_last > 1));
-    if (options_.anchor && object.file_name == options_.anchor->file_name) {
-      entries.back().parses = false;  // stands for itself below
-    }
   }
   if (options_.anchor) {
     const std::string& name = options_.anchor->file_name;

@@ -90,7 +90,9 @@ void check_bucket(Context& context, Findings& findings) {
   }
   findings.ok(counts->newest_name.empty()
                   ? fmt::format("it answers: no snapshot in {}", offsite.bucket().display())
-                  : fmt::format("it answers: {} snapshots, the newest is {} old: {}", counts->ours,
+                  : fmt::format("it answers: {}, the newest is {} old: {}",
+                                counts->ours == 1 ? "1 snapshot"
+                                                  : fmt::format("{} snapshots", counts->ours),
                                 human_age(now - counts->newest), counts->newest_name));
   // Reading what is there and what is not needs the same right as comparing an upload.
   const std::string probe =

@@ -129,6 +129,7 @@ Result<S3Policy> apply_s3_flags(const std::optional<S3Policy>& policy, const S3F
   }
   ES_TRY(read_flag("--access-key", flags.access_key, check_secret, s3.access_key));
   ES_TRY(read_flag("--secret-key", flags.secret_key, check_secret, s3.secret_key));
+  if (flags.access_key) s3.keys_place = "the command line";
   ES_TRY(read_flag("--bucket-name", flags.bucket_name, check_bucket, s3.bucket_name));
   ES_TRY(read_flag("--folder", flags.folder, check_folder, s3.folder));
   ES_TRY(read_flag("--region", flags.region, check_region, s3.region));

@@ -16,12 +16,13 @@ namespace etcd_snapshot {
 struct S3Policy {
   std::string access_key;  // empty: looked for elsewhere (key files, environment, role)
   std::string secret_key;
-  std::string bucket_name;      // never empty
-  std::string region;           // empty: found out
-  std::string folder;           // as written, without leading and trailing slashes
-  std::string endpoint;         // host[:port], or with http:// or https:// in front
-  std::string custom_ca;        // PEM text, or empty
-  std::string custom_ca_place;  // "FILE:LINE: KEY" of it, for messages
+  std::string keys_place = "cluster.yml";  // where the keys stand, for messages
+  std::string bucket_name;                 // never empty
+  std::string region;                      // empty: found out
+  std::string folder;                      // as written, without leading and trailing slashes
+  std::string endpoint;                    // host[:port], or with http:// or https:// in front
+  std::string custom_ca;                   // PEM text, or empty
+  std::string custom_ca_place;             // "FILE:LINE: KEY" of it, for messages
 };
 
 // What cluster.yml says.

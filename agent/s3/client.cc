@@ -219,11 +219,13 @@ Result<std::string> S3Client::get_range(const std::string& key, int64_t offset, 
 }
 
 Result<ListPage> S3Client::list(const std::string& prefix, const std::string& token, int max_keys) {
-  Call call{
-      .name = "ListObjectsV2",
-      .method = "GET",
-      .query = {
-          {"list-type", "2"}, {"encoding-type", "url"}, {"max-keys", std::to_string(max_keys)}}};
+  Call call{.name = "ListObjectsV2",
+            .method = "GET",
+            .query = {{"list-type", "2"},
+                      {"encoding-type", "url"},
+                      {"max-keys", std::to_string(max_keys)},
+                      // What lies in deeper folders is somebody else's, and may be a great deal.
+                      {"delimiter", "/"}}};
   if (!prefix.empty()) call.query.emplace_back("prefix", prefix);
   if (!token.empty()) call.query.emplace_back("continuation-token", token);
   ES_ASSIGN(answer, send(call));

@@ -41,7 +41,8 @@ class S3Client {
 
   // PUT of a file's range of at most 5 GiB, with its SHA-256. `write_once`: If-None-Match: *; an
   // object that is there is an error with s3_code "PreconditionFailed" and nothing is changed; a
-  // server that does not know the header (501) is asked again without it. Returns the ETag.
+  // server that does not know the header (501) is asked again without it. A second try after a lost
+  // answer may meet the object of the first: that is the caller's to settle. Returns the ETag.
   // Sends sse, KMS key and storage class as set.
   Result<std::string> put_object(const std::string& key, const FileRange& file, bool write_once);
 
@@ -52,7 +53,8 @@ class S3Client {
                                   const FileRange& file);
   // `etags` from part 1 on. Returns the ETag, which may be empty. `write_once` as for put_object,
   // where the server knows it here. A second try after a lost answer may find the upload gone
-  // (NoSuchUpload): that is the caller's to settle, with head().
+  // (NoSuchUpload) or the object there (PreconditionFailed): that is the caller's to settle, with
+  // head().
   Result<std::string> complete_upload(const std::string& key, const std::string& upload_id,
                                       const std::vector<std::string>& etags, bool write_once);
   // An upload that is gone is no error.
@@ -65,9 +67,11 @@ class S3Client {
   Result<std::optional<ObjectInfo>> head(const std::string& key);
   // `size` bytes from `offset`, at most 1 MiB. An object that is shorter is an error.
   Result<std::string> get_range(const std::string& key, int64_t offset, int64_t size);
-  // One page of at most 1,000 keys that begin with `prefix`; `token` from the page before.
+  // One page of at most 1,000 keys that begin with `prefix` and have no "/" behind it; `token` from
+  // the page before. A page may be empty and not the last: deeper keys take places in it.
   Result<ListPage> list(const std::string& prefix, const std::string& token, int max_keys = 1000);
-  // At most 1,000 keys, in one call with Content-MD5. Returns those that were not deleted.
+  // At most 1,000 keys, in one call with Content-MD5 (a SHA-256 where the host forbids MD5).
+  // Returns those that were not deleted.
   Result<std::vector<DeleteFault>> remove(const std::vector<std::string>& keys);
   Result<std::string> bucket_location();
 

@@ -46,6 +46,7 @@ Result<std::unique_ptr<S3Session>> S3Session::open(const S3Policy& policy,
   CredentialInputs inputs;
   inputs.access_key = policy.access_key;
   inputs.secret_key = policy.secret_key;
+  inputs.keys_from = policy.keys_place;
   inputs.access_key_file = settings.access_key_file;
   inputs.secret_key_file = settings.secret_key_file;
   // A guess would send the token to another region's STS than the machine is in.

@@ -227,11 +227,9 @@ Result<UploadedObject> ObjectUpload::State::complete(S3Client& client) {
   const std::string computed = multipart_etag(etags);
   auto etag = client.complete_upload(key, upload_id, etags, true);
   if (etag) return compare(client, *etag, computed);
-  // The answer may be lost although the call was carried out; then the object tells.
-  if (etag.error().s3_code == "PreconditionFailed" || computed.empty() ||
-      etag.error().kind == ErrorKind::kCancelled) {
-    return etag.take_error();
-  }
+  // The answer may be lost although the call was carried out, and a second one refused because of
+  // the first; then the object tells.
+  if (computed.empty() || etag.error().kind == ErrorKind::kCancelled) return etag.take_error();
   const auto found = client.head(key);
   if (found && *found && (*found)->size_bytes == available && (*found)->etag == computed) {
     return UploadedObject{key, available, computed};

@@ -519,7 +519,7 @@ TEST(HttpTls, ExtraRootsAddToTheCaFile) {
 
 // Neither by an open connection, nor a TLS session, nor a store that libcurl keeps.
 TEST(HttpTls, ExtraRootsAreOfTheirRequestAlone) {
-  LoopbackServer server(take, &server_certificate_), second(take, &other_);
+  LoopbackServer server(take, &server_certificate_);
   const TemporaryFile ca(valid_for("unrelated").certificate);
   for (const char* ca_file : {"", ca.path}) {
     request_.tls.ca_file = ca_file;

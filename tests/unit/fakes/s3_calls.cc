@@ -207,6 +207,8 @@ FakeAnswer FakeS3::list(const FakeCall& call, const Objects& objects) const {
     return s3_error(400, "InvalidArgument", "no such token");
   if (!token.empty()) token.erase(0, 2);  // the key before
   const bool encode = value_of(call.query, "encoding-type") == "url";
+  const std::string delimiter = value_of(call.query, "delimiter");
+  std::string folder;  // the last one that was rolled up
   const std::string asked = value_of(call.query, "max-keys");
   const int limit = std::min(asked.empty() ? 1000 : atoi(asked.c_str()), page_size);
   std::string content, last;
@@ -216,10 +218,18 @@ FakeAnswer FakeS3::list(const FakeCall& call, const Objects& objects) const {
     const auto& [key, object] = *at;
     if (!key.starts_with(prefix)) break;
     if (key == token) continue;
+    const size_t deeper = delimiter.empty() ? key.npos : key.find(delimiter, prefix.size());
+    const std::string rolled = deeper == key.npos ? "" : key.substr(0, deeper + delimiter.size());
+    if (!rolled.empty() && (rolled == folder || token.starts_with(rolled))) continue;
     truncated = found == limit;
     if (truncated) break;
     ++found;
     last = key;
+    if (!rolled.empty()) {
+      folder = rolled;
+      content += tag("CommonPrefixes", tag("Prefix", escape(rolled)));
+      continue;
+    }
     content += tag("Contents", tag("Key", encode ? percent_encode(key, true) : escape(key)) +
                                    tag("LastModified", "2018-05-04T18:40:16.000Z") +
                                    tag("ETag", "&quot;" + object.etag + "&quot;") +
