@@ -60,6 +60,7 @@ class Offsite final : public ArchiveFollower {
   static constexpr int kNamesBeside = 2;
 
   Bucket& bucket() { return bucket_; }
+  const Bucket& bucket() const { return bucket_; }
   S3Client& client() { return client_; }
   S3Session& session() { return *session_; }
 

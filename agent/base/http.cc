@@ -195,6 +195,8 @@ class CurlClient final : public HttpClient {
 
   Result<void> set_request(const HttpRequest& request, curl_slist* headers) {
     set(CURLOPT_URL, request.url.c_str());
+    // As it was signed: libcurl would take "/./" and "/../" out.
+    set(CURLOPT_PATH_AS_IS, 1L);
     // A redirect is an answer of its own; following it blindly would carry credentials along.
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_USERAGENT, user_agent_.c_str());

@@ -64,34 +64,61 @@ Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, b
   return {};
 }
 
-// The bucket's half. Without its answer nothing there is touched.
-Result<void> prune_bucket(Context& context, SnapshotDirectory& directory, Offsite& offsite,
-                          const PruneState& here, bool dry_run) {
-  std::vector<std::vector<std::string>> rows;
+// What `prune` found in the bucket, to be printed below what it found here.
+struct BucketHalf {
+  std::vector<std::vector<std::string>> rows;  // --dry-run
+  RemotePruner::Outcome outcome;
+};
+
+Result<BucketHalf> prune_bucket(Context& context, SnapshotDirectory& directory, Offsite& offsite,
+                                const PruneState& here, bool dry_run) {
+  BucketHalf half;
   Offsite::State state;
   state.clock_hold = here.clock_hold;
   state.cluster_healthy = true;
   const UnixSeconds now = context.clock.now();
   if (dry_run) {
-    rows.push_back({"IN THE BUCKET", "AGE", "SIZE", "ACTION", "REASON"});
     state.dry_run = [&](const RemoteObject& object, const RetentionDecision& decision) {
       const auto name = parse_snapshot_name(object.file_name);
-      rows.push_back({object.file_name, name ? human_age(now - name->time) : "-",
-                      human_bytes(object.size_bytes), decision.keep ? "keep" : "delete",
-                      std::string(describe(decision.reason))});
+      half.rows.push_back({object.file_name, name ? human_age(now - name->time) : "-",
+                           human_bytes(object.size_bytes), decision.keep ? "keep" : "delete",
+                           std::string(describe(decision.reason))});
     };
   }
   ES_ASSIGN(outcome, offsite.prune(directory, state));
+  half.outcome = std::move(outcome);
+  std::sort(half.rows.begin(), half.rows.end(), [](const auto& a, const auto& b) { return a > b; });
+  return half;
+}
+
+// The same, and once more where the operator accepts what holds it.
+Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& directory,
+                                          Offsite& offsite, const PruneState& here, bool dry_run,
+                                          bool accept_break) {
+  ES_ASSIGN(half, prune_bucket(context, directory, offsite, here, dry_run));
+  if (!accept_break || !half.outcome.history_break) return half;
+  fmt::print("in the bucket: {}\n", describe(*half.outcome.history_break));
   if (dry_run) {
-    std::sort(rows.begin() + 1, rows.end(), [](const auto& a, const auto& b) { return a > b; });
-    fmt::print("\n{}", format_table(rows));
+    fmt::print("without --dry-run this would be accepted\n");
+    return half;
+  }
+  ES_TRY(accept_history(directory, context.clock.now()));
+  fmt::print("accepted: what was taken before is pruned by the retention again\n");
+  return prune_bucket(context, directory, offsite, here, dry_run);
+}
+
+Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run) {
+  const RemotePruner::Outcome& outcome = half.outcome;
+  if (dry_run) {
+    half.rows.insert(half.rows.begin(), {"IN THE BUCKET", "AGE", "SIZE", "ACTION", "REASON"});
+    fmt::print("\n{}", format_table(half.rows));
   } else {
     fmt::print("{} deleted in {}, {} kept\n", outcome.deleted, offsite.bucket().display(),
                outcome.kept);
   }
   if (outcome.history_break) {
     fmt::print(
-        "{}\nnothing of that is pruned in the bucket until you accept it: etcd-snapshot prune "
+        "in the bucket: {}\nnothing is pruned there until you accept that: etcd-snapshot prune "
         "--accept-history\n",
         describe(*outcome.history_break));
   }
@@ -123,13 +150,17 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   }
   // The bucket first: only then is it known what it lacks.
   std::unique_ptr<Offsite> offsite;
-  Result<void> remote;
+  Result<BucketHalf> remote = BucketHalf();
   if (context.settings.policy.s3) {
     ES_ASSIGN(opened, Offsite::open(context, std::nullopt));
     offsite = std::move(opened);
-    remote = prune_bucket(context, directory, *offsite, state, dry_run);
+    remote = prune_bucket_accepting(context, directory, *offsite, state, dry_run, accept_break);
     state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
   }
+  const auto finish = [&]() -> Result<void> {
+    if (!remote) return Error(remote.error());
+    return offsite ? print_bucket(*offsite, std::move(*remote), dry_run) : Result<void>();
+  };
   ES_ASSIGN(plan, plan_prune(context, directory, state));
   if (plan.history_break && !accept_break) {
     fmt::print(
@@ -138,14 +169,14 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   }
   if (dry_run) {
     print_plan(plan, context.clock.now());
-    return remote;
+    return finish();
   }
   ES_TRY(carry_out(context, directory, plan));
   size_t deleted = 0;
   for (size_t i = 0; i < plan.snapshots.size(); ++i) deleted += plan.deletes(i) ? 1 : 0;
   fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", deleted,
              plan.snapshots.size() - deleted);
-  return remote;
+  return finish();
 }
 
 }  // namespace
