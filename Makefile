@@ -76,7 +76,7 @@ systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/syst
 app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
 	agent/report.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
-	agent/commands/delete.cc agent/commands/check.cc agent/commands/table.cc \
+	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
 	agent/commands/check_bucket.cc agent/commands/findings.cc
 MODULES := app systemd s3 store archive etcd config base
@@ -176,12 +176,13 @@ build/tests/zip_stream: build/release/tests/tools/zip_stream.o build/release/arc
 
 build/bench/fill: build/release/tests/bench/kube_objects.o build/release/tests/bench/connection.o
 build/bench/drain: build/release/tests/bench/connection.o
+build/bench/many_objects: build/release/tests/bench/http_request.o
 build/bench/%: build/release/tests/bench/%.o
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--as-needed $(LIBS)
 
 # --- what it takes, from the distribution's packages -------------------------------------------
-# build: to build and install; test: what the tests and the demo start.
+# build: to build and install; test: what the tests start.
 deps:
 	$(Q)tests/deps.sh build test
 
@@ -194,14 +195,15 @@ check:
 check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/bench/fill build/asan/etcd-snapshot-generator
 	$(Q)MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" tests/run.sh
 
+# S3=1: with a bucket, in a Ceph RADOS Gateway of the demo's own.
 demo:
-	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)tests/deps.sh build demo $(if $(S3),s3)
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build/etcd-snapshot build/bench/fill
-	$(Q)tests/demo/demo.sh
+	$(Q)S3="$(S3)" PYTHON="$(PYTHON)" tests/demo/demo.sh
 
 bench:
-	$(Q)$(MAKE) --no-print-directory deps
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all build/bench/fill build/bench/drain build/bench/measure
+	$(Q)tests/deps.sh build bench s3
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) all $(patsubst %,build/bench/%,fill drain measure many_objects)
 	$(Q)$(PYTHON) tests/bench/bench.py $(BENCH_ARGS)
 
 lint:

@@ -166,10 +166,10 @@ void add_commands(CLI::App& app, Options& options) {
                   "print what would go and why what stays, delete nothing");
   prune->add_flag("--accept-history", options.accept,
                   "prune again after the cluster changed or its revision went back");
-  CLI::App* const remove = app.add_subcommand("delete", "delete one snapshot");
+  CLI::App* const remove = app.add_subcommand("delete", "delete one snapshot here");
   remove->add_option("NAME", options.name, "its exact name, as `list` prints it")->required();
   remove->add_flag("--force", options.force, "even the newest proven one");
-  remove->add_flag("--s3", options.remote, "the object in the bucket, not the file here");
+  remove->add_flag("--s3", options.remote, "in the bucket, too");
   app.add_subcommand(
       "check",
       "read the configuration, try etcd and the bucket, say what is wrong; changes nothing");

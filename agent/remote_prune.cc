@@ -148,14 +148,7 @@ Result<void> RemotePruner::flush(size_t at_least) {
         outcome_.locked_example = name;
       } else {
         ++outcome_.failed;
-        if (!outcome_.error) {
-          outcome_.error = Error{ErrorKind::kRemote,
-                                 "cannot delete " + bucket_.display() + "/" + name + ": " +
-                                     fault->second->code + ": " + fault->second->message,
-                                 "allow s3:DeleteObject on the folder, or look at the bucket's "
-                                 "policy and locks",
-                                 false, 0};
-        }
+        if (!outcome_.error) outcome_.error = bucket_.delete_error(*fault->second);
       }
     }
   }

@@ -24,7 +24,7 @@ int command_list(Context& context, bool json);
 int command_prune(Context& context, bool dry_run, bool accept);
 
 // `name` exactly as `list` prints it, with or without its extension. `force`: also the newest
-// proven one. `remote`: the object in the bucket, and not the file here.
+// proven one. `remote`: in the bucket, too.
 int command_delete(Context& context, const std::string& name, bool force, bool remote);
 
 // The doctor. Changes nothing. `config_error`: why the settings in `context` are not all of them.

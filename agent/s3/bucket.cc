@@ -137,6 +137,16 @@ Result<std::vector<DeleteFault>> Bucket::remove(const std::vector<std::string>& 
   return faults;
 }
 
+Error Bucket::delete_error(const DeleteFault& fault) const {
+  Error error;
+  error.kind = ErrorKind::kRemote;
+  error.message = "cannot delete " + display() + "/" + fault.key + ": " + fault.code +
+                  (fault.message.empty() ? "" : ": " + fault.message);
+  error.hint = "allow s3:DeleteObject on the folder, or look at the bucket's policy and locks";
+  error.s3_code = fault.code;
+  return error;
+}
+
 Result<std::vector<std::string>> Bucket::sweep_uploads(UnixSeconds now) {
   const std::string prefix = session_.prefix();
   std::vector<std::string> swept;

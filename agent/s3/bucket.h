@@ -44,6 +44,9 @@ class Bucket {
   // In calls of 1,000. What could not be deleted comes back, its key as a file name.
   Result<std::vector<DeleteFault>> remove(const std::vector<std::string>& file_names);
 
+  // What remove() could not delete, as an error.
+  Error delete_error(const DeleteFault& fault) const;
+
   // Aborts multipart uploads of names of this agent's grammar that were begun more than a day
   // before `now`. Returns their file names. Needs more than the upload itself (s3:
   // ListBucketMultipartUploads): the error with s3_code "AccessDenied" is nobody's worry.

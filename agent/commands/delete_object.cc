@@ -1,0 +1,82 @@
+#include "commands/delete_object.h"
+
+#include <algorithm>
+
+#include "archive/writer.h"
+#include "offsite.h"
+#include "systemd/message_ids.h"
+
+namespace etcd_snapshot {
+namespace {
+
+// The objects that the name may mean, and the newest snapshot of this host that is none of them.
+struct Search {
+  std::vector<RemoteObject> exact, by_base;
+  UnixSeconds newest_other = UnixSeconds::min();
+};
+
+Result<Search> search_bucket(const Context& context, Bucket& bucket, const std::string& wanted) {
+  Search search;
+  const std::string own_host = sanitize_host(context.host);
+  const UnixSeconds now = context.clock.now();
+  const auto extended = [&](Compression compression) {
+    return wanted + std::string(archive_extension(compression));
+  };
+  ES_TRY(bucket.list([&](std::vector<RemoteObject> page) -> Result<void> {
+    for (RemoteObject& object : page) {
+      const auto name = parse_snapshot_name(object.file_name);
+      if (object.file_name == wanted) {
+        search.exact.push_back(std::move(object));
+      } else if (object.file_name == extended(Compression::kZip) ||
+                 object.file_name == extended(Compression::kZstd)) {
+        search.by_base.push_back(std::move(object));
+      } else if (name && name->kind == SnapshotKind::kRolling && name->time <= now &&
+                 (name->host.empty() || name->host == own_host)) {
+        search.newest_other = std::max(search.newest_other, name->time);
+      }
+    }
+    return {};
+  }));
+  return search;
+}
+
+}  // namespace
+
+Error ambiguous(const std::string& wanted, const std::string& one, const std::string& other) {
+  return {ErrorKind::kUsage, "'" + wanted + "' could be " + one + " or " + other,
+          "write it with its extension", false, 0};
+}
+
+Result<bool> delete_object(Context& context, const std::string& wanted, bool force) {
+  if (!context.settings.policy.s3) {
+    return Error{ErrorKind::kUsage, "--s3: no bucket is configured",
+                 "write s3backupconfig into cluster.yml", false, 0};
+  }
+  ES_ASSIGN(offsite, Offsite::open(context, std::nullopt));
+  Bucket& bucket = offsite->bucket();
+  ES_ASSIGN(search, search_bucket(context, bucket, wanted));
+  const auto& found = search.exact.empty() ? search.by_base : search.exact;
+  if (found.empty()) return false;
+  if (found.size() > 1) return ambiguous(wanted, found[0].file_name, found[1].file_name);
+  const RemoteObject& object = found.front();
+  const auto name = parse_snapshot_name(object.file_name);
+  ES_ASSIGN(manifest, bucket.manifest(object));
+  if (!name && !manifest) {
+    return Error{ErrorKind::kUsage,
+                 "'" + object.file_name + "' in " + bucket.display() + " is no snapshot",
+                 "delete what is not this agent's with the tools of the bucket", false, 0};
+  }
+  if (name && name->kind == SnapshotKind::kRolling && search.newest_other <= name->time && !force) {
+    return Error{ErrorKind::kUsage,
+                 "no snapshot of this host in the bucket is newer than '" + object.file_name + "'",
+                 "let a cycle upload another first, or say --force", false, 0};
+  }
+  ES_ASSIGN(faults, bucket.remove({object.file_name}));
+  if (!faults.empty()) return bucket.delete_error(faults.front());
+  context.log.write({.message = "Deleted remote backup",
+                     .fields = {{"name", name ? name->base : object.file_name}},
+                     .message_id = kDeletedRemote});
+  return true;
+}
+
+}  // namespace etcd_snapshot
