@@ -178,7 +178,7 @@ void add_commands(CLI::App& app, Options& options) {
 int main_checked(int argc, char** argv) {
   Options options;
   CLI::App app("etcd-snapshot keeps proven snapshots of the local etcd member.", "etcd-snapshot");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none: told below, after what is unknown
   app.fallthrough();
   app.set_version_flag("--version", std::string("etcd-snapshot ") + ETCD_SNAPSHOT_VERSION + "\n" +
                                         curl_version_text());
@@ -195,6 +195,10 @@ int main_checked(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return print_error({ErrorKind::kUsage, error.what(), "see: etcd-snapshot --help", false, 0});
+  }
+  if (app.get_subcommands().empty()) {
+    return print_error({ErrorKind::kUsage, "which command? run, save, list, prune, delete or check",
+                        "see: etcd-snapshot --help", false, 0});
   }
   options.paths.host_required = app.count("--config") > 0;
   options.paths.cluster_required = app.count("--cluster-file") > 0;

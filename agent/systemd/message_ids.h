@@ -21,12 +21,8 @@ inline constexpr char kCaughtUp[] = "3e1efd57a21048ac9d9d791158331c4d";
 inline constexpr char kNameTaken[] = "bf8e1105ecd641f78597b8af5ca8af4a";
 // Pruned in the bucket, or deleted there by hand. Fields: name.
 inline constexpr char kDeletedRemote[] = "3bd0ca7b463b4217a9c9a2ad50006ac9";
-// The bucket refused to delete some. Fields: error.
-inline constexpr char kRemoteDeleteFailed[] = "89318aee3b00456e991a2f6d0074c399";
 // The bucket keeps expired backups under a lock. Fields: count, name.
 inline constexpr char kRemoteLocked[] = "5e96d8cef8e7491ab784f1ccc27bcc01";
-// Still to be uploaded when the time of the cycle was over. Fields: count.
-inline constexpr char kBacklog[] = "7d0ea510882f45c59545f7f7aa7ba82d";
 // One attempt failed; the cycle tries again. Fields: attempt, error.
 inline constexpr char kAttemptFailed[] = "a5b3eab35a31420399a969d1d3ca8608";
 // The cycle gave up without a snapshot. Fields: error.
