@@ -72,6 +72,7 @@ s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3
 	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc \
 	agent/s3/upload.cc agent/s3/bucket.cc agent/s3/ledger.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
+	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
 	agent/report.cc agent/cycle.cc \
@@ -87,7 +88,8 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
-	tests/unit/config/s3_policy_test.cc tests/unit/config/load_test.cc
+	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
+	tests/unit/config/network_test.cc tests/unit/config/load_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
 	tests/unit/etcd/snapshot_stream_test.cc tests/unit/etcd/stream_fuzz_test.cc \
 	tests/unit/etcd/client_test.cc tests/unit/etcd/discovery_test.cc tests/unit/etcd/connect_test.cc \
@@ -108,7 +110,10 @@ systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_tes
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
-	tests/unit/app/progress_test.cc tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
+	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
+	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
+	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
+	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
 
 # Recursive: `make deps all` installs pkg-config and the libraries before it asks for them.
@@ -183,12 +188,13 @@ build/bench/%: build/release/tests/bench/%.o
 
 # --- what it takes, from the distribution's packages -------------------------------------------
 # build: to build and install; test: what the tests start.
+# To build it; check, demo and bench install what they need themselves.
 deps:
-	$(Q)tests/deps.sh build test
+	$(Q)tests/deps.sh build
 
 # --- tests -------------------------------------------------------------------------------------
 check:
-	$(Q)$(MAKE) --no-print-directory deps
+	$(Q)tests/deps.sh build test
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-installed
 
 # The same without looking for packages.
@@ -235,12 +241,14 @@ install: all
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/etcd-snapshot
 	@echo "Installed. Next: write $(sysconfdir)/etcd-snapshot/cluster.yml (an example is in $(docdir)/examples), then"
 	@echo "  systemd-tmpfiles --create etcd-snapshot.conf && journalctl --update-catalog"
-	@echo "  systemctl daemon-reload && systemctl enable --now etcd-snapshot.timer"
+	@echo "  etcd-snapshot check && systemctl daemon-reload && systemctl enable --now etcd-snapshot.timer"
 
 # Configuration and snapshots stay.
 uninstall:
+	-if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now etcd-snapshot.timer; fi
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)
+	@echo "Removed. Next: systemctl daemon-reload && journalctl --update-catalog"
 
 clean:
 	rm -rf build

@@ -141,29 +141,37 @@ class Cycle {
 
   // False: the process was asked to stop.
   bool to_bucket(SnapshotDirectory& directory, const Result<SnapshotOutcome>& outcome) {
-    if (offsite_error_) fail_remote(*offsite_error_);
+    if (offsite_error_) settle_remote(*offsite_error_, outcome.ok());
     if (!offsite_) return true;
-    Result<void> done;
-    if (outcome) done = offsite_->upload(*outcome);
-    if (done) {
-      done = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
-                                        .cluster_healthy = outcome && outcome->health.healthy,
-                                        .clock_hold = clock_hold_s_ > 0,
-                                        .backlog_until = bucket_deadline_});
+    if (outcome) {
+      if (auto uploaded = offsite_->upload(*outcome); !uploaded) {
+        return settle_remote(uploaded.error(), true);
+      }
     }
-    if (done && context_.settings.host.pki.upload) done = offsite_->upload_bundle(directory);
-    if (done) return true;
-    if (done.error().kind == ErrorKind::kCancelled) {
-      fail(done.error());
-      return false;
-    }
-    fail_remote(done.error());
-    return true;
+    auto tidied = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
+                                             .cluster_healthy = outcome && outcome->health.healthy,
+                                             .clock_hold = clock_hold_s_ > 0,
+                                             .backlog_until = bucket_deadline_});
+    if (offsite_->prune_failed()) settle(kExitRemote);
+    if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);
+    return tidied || settle_remote(tidied.error(), false);
   }
 
-  void fail_remote(Error error) {
+  // `ours`: it is this cycle's backup that the bucket lacks. False where the process was asked to
+  // stop.
+  bool settle_remote(Error error, bool ours) {
+    if (error.kind == ErrorKind::kCancelled) {
+      fail(error);
+      return false;
+    }
     error.kind = ErrorKind::kRemote;
-    fail(error);
+    if (ours) {
+      fail(error);
+    } else {
+      report_error(context_.log, "The bucket is not up to date", error, kBucketBehind);
+      settle(kExitRemote);
+    }
+    return true;
   }
 
   Result<SnapshotOutcome> take(SnapshotDirectory& directory) {

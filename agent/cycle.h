@@ -5,8 +5,9 @@
 
 namespace etcd_snapshot {
 
-// Takes the lock, takes and proves one snapshot, keeps the certificates beside it, prunes. Logs
-// what it does and what went wrong. Returns the exit code (base/exit_code.h).
+// Takes the lock, takes and proves one snapshot, keeps the certificates beside it, brings the
+// bucket up to date where there is one, prunes. Logs what it does and what went wrong. Returns the
+// exit code (base/exit_code.h).
 int run_cycle(Context& context);
 
 }  // namespace etcd_snapshot

@@ -26,6 +26,7 @@ class NoProgress final : public Progress {
 struct Options {
   ConfigPaths paths;
   std::string name;
+  bool name_given = false;
   bool json = false, dry_run = false, accept = false, force = false, remote = false;
   S3Flags s3;
 };
@@ -127,10 +128,15 @@ int run_command(const std::string& command, const Options& options) {
   }
   Context context{*settings, clock, *log, **http, make_http, *progress, host_name(), std::nullopt};
   if (command == "run") return command_run(context);
+  if (command == "save" && options.name_given && options.name.empty()) {
+    return print_error({ErrorKind::kUsage, "--name is empty",
+                        "give a name, or leave the option out for rke_etcd_snapshot_<time>", false,
+                        0});
+  }
   if (command == "save") return command_save(context, options.name, options.s3.upload);
   if (command == "list") {
-    if (config_error) print_error(*config_error);
-    return command_list(context, options.json);
+    const int code = command_list(context, options.json);
+    return config_error ? print_error(*config_error) : code;
   }
   if (command == "prune") return command_prune(context, options.dry_run, options.accept);
   if (command == "delete")
@@ -200,6 +206,7 @@ int main_checked(int argc, char** argv) {
     return print_error({ErrorKind::kUsage, "which command? run, save, list, prune, delete or check",
                         "see: etcd-snapshot --help", false, 0});
   }
+  options.name_given = app.get_subcommand("save")->count("--name") > 0;
   options.paths.host_required = app.count("--config") > 0;
   options.paths.cluster_required = app.count("--cluster-file") > 0;
   const int code = run_command(app.get_subcommands().front()->get_name(), options);

@@ -41,13 +41,15 @@ class Offsite final : public ArchiveFollower {
     std::function<void(const RemoteObject&, const RetentionDecision&)> dry_run{};
   };
   // One pass over the list: prunes there, finds what the bucket lacks, and uploads that, newest
-  // first. What expired meanwhile is not uploaded: there it would go at once. Logs what it did and
-  // returns the first error.
+  // first. What expired meanwhile is not uploaded: there it would go at once. Logs what it did, and
+  // an error of the pruning, which is not in the result: see prune_failed().
   Result<void> tidy(SnapshotDirectory& directory, const State& state);
 
   // The same pass by hand, without uploads: measured by the newest proven snapshot here that is
   // there, too. Without one nothing is pruned.
   Result<RemotePruner::Outcome> prune(SnapshotDirectory& directory, State state);
+
+  bool prune_failed() const { return prune_failed_; }
 
   // `[pki] upload`: puts the bundle there where it is not yet what it is here.
   Result<void> upload_bundle(const SnapshotDirectory& directory);
@@ -58,6 +60,10 @@ class Offsite final : public ArchiveFollower {
 
   // How many names of an object are tried beside one that is taken.
   static constexpr int kNamesBeside = 2;
+
+  // The name of the object with the extension of the file. `number` from 1 to kNamesBeside.
+  std::string object_beside(const std::string& file_name, const std::string& base,
+                            int number) const;
 
   Bucket& bucket() { return bucket_; }
   const Bucket& bucket() const { return bucket_; }
@@ -74,12 +80,10 @@ class Offsite final : public ArchiveFollower {
   Result<void> catch_up(SnapshotDirectory& directory, const State& state, Search& search);
   Result<UploadedObject> send(const std::string& file_name, const std::string& base, int fd,
                               int64_t size_bytes, std::unique_ptr<ObjectUpload> begun);
-  Result<void> report_pruned(const RemotePruner::Outcome& outcome);
+  void report_pruned(const RemotePruner::Outcome& outcome);
   void sweep();
   void remember();
   Error explain(Error error) const;
-  std::string object_beside(const std::string& file_name, const std::string& base,
-                            int number) const;
   Result<void> find_anchor(SnapshotDirectory& directory);
 
   Context& context_;
@@ -88,6 +92,7 @@ class Offsite final : public ArchiveFollower {
   S3Client client_;
   Bucket bucket_;
   UploadLedger ledger_;
+  bool prune_failed_ = false;
   std::unique_ptr<ObjectUpload> running_;  // beside the stream
   std::optional<RemoteObject> own_;        // this cycle's snapshot, as the bucket holds it
   std::optional<Manifest> own_manifest_;

@@ -4,6 +4,7 @@
 #include "base/go_duration.h"
 #include "offsite.h"
 #include "prune.h"
+#include "report.h"
 #include "store/history.h"
 #include "systemd/message_ids.h"
 
@@ -74,7 +75,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   return pruner.finish();
 }
 
-Result<void> Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
+void Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
   if (outcome.history_break) {
     context_.log.write(
         {.level = LogLevel::kWarning,
@@ -89,10 +90,11 @@ Result<void> Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
          .fields = {{"count", std::to_string(outcome.locked)}, {"name", outcome.locked_example}},
          .message_id = kRemoteLocked});
   }
-  if (!outcome.error) return {};
+  if (!outcome.error) return;
   Error error = *outcome.error;
-  if (outcome.failed > 1) error.message += fmt::format(" (and {} more)", outcome.failed - 1);
-  return error;
+  if (outcome.failed > 1) error.message += fmt::format(" ({} in all)", outcome.failed);
+  report_error(context_.log, "Couldn't prune in the bucket", error, kRemoteDeleteFailed);
+  prune_failed_ = true;
 }
 
 // Objects of the right name and size that were never compared: after a reboot, or where another
@@ -219,14 +221,13 @@ Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
   // A delete that was refused does not keep what is missing from going there.
-  auto pruned = report_pruned(*looked);
+  report_pruned(*looked);
   auto done = settle_unsure(directory, search);
   if (done) done = catch_up(directory, state, search);
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   remember();
   if (!done) return explain(done.take_error());
   sweep();
-  if (!pruned) return explain(pruned.take_error());
   return {};
 }
 

@@ -62,6 +62,9 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
     ES_ASSIGN(read, read_accepted_history(directory));
     accepted = read;
   }
+  if (state.as_if_accepted) {
+    accepted = std::max(accepted.value_or(*state.as_if_accepted), *state.as_if_accepted);
+  }
   plan.history_break = look_for_break(context, plan.snapshots, accepted, state.member);
 
   std::vector<RetentionEntry> entries;

@@ -30,7 +30,8 @@ struct PruneState {
   bool making_room = false;
   bool space_short = false;
   bool clock_hold = false;
-  bool forget_accepted = false;  // look for a break as if none had been accepted
+  bool forget_accepted = false;                 // look for a break as if none had been accepted
+  std::optional<UnixSeconds> as_if_accepted{};  // beside what was accepted
   // Whether the bucket has no need of the file here (any more); empty: no bucket is configured.
   std::function<bool(const StoredSnapshot&)> in_bucket{};
   // What the member just said of itself, before its snapshot is there: part of the history.

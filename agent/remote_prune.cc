@@ -119,6 +119,12 @@ Result<bool> RemotePruner::history_holds(const std::vector<RemoteObject>& batch)
 // Deletes in calls of a thousand, as long as so many are waiting.
 Result<void> RemotePruner::flush(size_t at_least) {
   while (!doomed_.empty() && doomed_.size() >= at_least) {
+    // One refusal of a whole call is enough.
+    if (outcome_.error && outcome_.deleted == 0 && outcome_.locked == 0) {
+      outcome_.failed += static_cast<int64_t>(doomed_.size());
+      doomed_.clear();
+      break;
+    }
     const auto end = doomed_.begin() + static_cast<ptrdiff_t>(std::min(kBatch, doomed_.size()));
     const std::vector<RemoteObject> batch(doomed_.begin(), end);
     doomed_.erase(doomed_.begin(), end);
@@ -133,9 +139,17 @@ Result<void> RemotePruner::flush(size_t at_least) {
     }
     std::vector<std::string> names;
     for (const RemoteObject& object : batch) names.push_back(object.file_name);
-    ES_ASSIGN(faults, bucket_.remove(names));
+    auto faults = bucket_.remove(names);
+    if (!faults) {
+      // The call as a whole: a policy, or the network. The list is worth going on with; should it
+      // be the network, that fails next.
+      if (faults.error().kind == ErrorKind::kCancelled) return faults.take_error();
+      if (!outcome_.error) outcome_.error = faults.take_error();
+      outcome_.failed += static_cast<int64_t>(batch.size());
+      continue;
+    }
     std::map<std::string, const DeleteFault*> refused;
-    for (const DeleteFault& fault : faults) refused[fault.key] = &fault;
+    for (const DeleteFault& fault : *faults) refused[fault.key] = &fault;
     for (const std::string& name : names) {
       const auto fault = refused.find(name);
       if (fault == refused.end()) {

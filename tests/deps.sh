@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing of the packages that the build and the tests need. Debian and its
 # relatives (apt-get), Fedora and its relatives (dnf).
-#   tests/deps.sh [build] [test]
+#   tests/deps.sh [build] [test] [demo] [bench] [s3]
 set -eu
 
 # systemd.pc moved into a package of its own after Debian 12.
@@ -9,6 +9,7 @@ systemd_dev() {
     [ "$(. /etc/os-release; echo "${VERSION_ID:-99}")" = 12 ] || echo systemd-dev
 }
 
+usage='usage: tests/deps.sh [build] [test] [demo] [bench] [s3]'
 missing=
 for set in "${@:-build}"; do
     if command -v apt-get >/dev/null; then
@@ -19,9 +20,12 @@ for set in "${@:-build}"; do
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
                 mandoc python3 python3-h2 mmdebstrap libfaketime mount procps
                 radosgw ceph-mon ceph-osd' ;;
-            *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
+            demo) packages='etcd-server etcd-client unzip' ;;
+            bench) packages='etcd-server etcd-client zip unzip openssl python3 rclone awscli' ;;
+            s3) packages='radosgw ceph-mon ceph-osd openssl python3' ;;
+            *) echo "$usage" >&2; exit 64 ;;
         esac
-        [ "$set" = test ] || packages="$packages $(systemd_dev)"
+        [ "$set" != build ] || packages="$packages $(systemd_dev)"
         for package in $packages; do
             [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
                 missing="$missing $package"
@@ -33,7 +37,10 @@ for set in "${@:-build}"; do
             test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
                 python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng
                 ceph-radosgw ceph-mon ceph-osd' ;;
-            *) echo "usage: tests/deps.sh [build] [test]" >&2; exit 64 ;;
+            demo) packages='etcd unzip' ;;
+            bench) packages='etcd zip unzip openssl python3 rclone awscli2' ;;
+            s3) packages='ceph-radosgw ceph-mon ceph-osd openssl python3' ;;
+            *) echo "$usage" >&2; exit 64 ;;
         esac
         for package in $packages; do
             rpm -q --whatprovides "$package" >/dev/null 2>&1 || missing="$missing $package"
@@ -54,6 +61,15 @@ echo "Installing:$missing"
 # shellcheck disable=SC2086 # a list of names
 if command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
+    # Services that come with the packages do not start: an etcd of the distribution's would make
+    # its data directory where another is to be. (invoke-rc.d asks this file.)
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap 'rm -f $policy' EXIT
+        trap 'exit 1' INT TERM
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else

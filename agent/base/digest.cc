@@ -102,8 +102,11 @@ Result<std::string> md5(std::string_view bytes) {
   return as_string(digest.data(), size);
 }
 
-Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size) {
-  Sha256 digest;
+namespace {
+
+// Hands the range to `take`, piece by piece.
+template <typename Take>
+Result<void> read_range(int fd, int64_t offset, int64_t size, Take take) {
   std::vector<std::byte> buffer(
       static_cast<size_t>(std::clamp<int64_t>(size, 0, static_cast<int64_t>(kReadBytes))));
   for (int64_t done = 0; done < size;) {
@@ -111,17 +114,42 @@ Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size) {
         static_cast<size_t>(std::min<int64_t>(size - done, static_cast<int64_t>(buffer.size())));
     const ssize_t got = pread(fd, buffer.data(), wanted, offset + done);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error(ErrorKind::kStorage, "cannot read", "a file for its SHA-256");
+    if (got < 0) return system_error(ErrorKind::kStorage, "cannot read", "a file for its digest");
     if (got == 0) {
       return Error{ErrorKind::kStorage,
-                   "a file is too short for its SHA-256: " + std::to_string(done) + " of " +
+                   "a file is too short for its digest: " + std::to_string(done) + " of " +
                        std::to_string(size) + " bytes from byte " + std::to_string(offset) + " on",
                    "look who changes it"};
     }
-    ES_TRY(digest.update(Bytes(buffer.data(), static_cast<size_t>(got))));
+    ES_TRY(take(Bytes(buffer.data(), static_cast<size_t>(got))));
     done += got;
   }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size) {
+  Sha256 digest;
+  ES_TRY(read_range(fd, offset, size, [&](Bytes bytes) { return digest.update(bytes); }));
   return digest.finish();
+}
+
+Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size) {
+  const std::unique_ptr<EVP_MD_CTX, DigestDeleter> context(EVP_MD_CTX_new());
+  if (!context || EVP_DigestInit_ex(context.get(), EVP_md5(), nullptr) != 1) {
+    return digest_error("MD5");
+  }
+  ES_TRY(read_range(fd, offset, size, [&](Bytes bytes) -> Result<void> {
+    if (EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1) return {};
+    return digest_error("MD5");
+  }));
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size_out = 0;
+  if (EVP_DigestFinal_ex(context.get(), digest.data(), &size_out) != 1 || size_out != kMd5Bytes) {
+    return digest_error("MD5");
+  }
+  return as_string(digest.data(), size_out);
 }
 
 std::string to_hex(std::string_view bytes) {

@@ -40,6 +40,9 @@ Result<std::string> md5(std::string_view bytes);
 // cannot be read or are not all there.
 Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size);
 
+// The same for MD5.
+Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size);
+
 std::string to_hex(std::string_view bytes);  // lower case
 // Raw bytes; empty for what is no even number of hex digits.
 std::string from_hex(std::string_view hex);

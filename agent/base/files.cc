@@ -61,7 +61,11 @@ constexpr time_t kHeldWithoutLocks_s = 24 * 60 * 60;
 Result<std::string> read_file(const std::string& path, ErrorKind kind, size_t max_bytes) {
   // O_NONBLOCK: a FIFO put where a file belongs must not hang the agent.
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-  if (!fd) return system_error(kind, "cannot read", path);
+  if (!fd) {
+    Error error = system_error(kind, "cannot read", path);
+    if (error.code == EACCES) error.hint = "run as root, or let this user read it";
+    return error;
+  }
   return read_fd(fd.get(), path, kind, max_bytes);
 }
 

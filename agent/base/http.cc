@@ -69,6 +69,10 @@ Error map_error(CURLcode code, const char* detail, const std::string& rejection,
       error.retryable = false;
       error.message = origin(request.url) + ": its certificate is not accepted: " + text;
       if (!rejection.empty()) error.message += " (" + rejection + ")";
+      if (text.find("name") != text.npos && text.find("match") != text.npos) {
+        error.hint = "use a host name or address that its certificate names";
+        break;
+      }
       error.hint = "it is checked against " + trusted_roots(request);
       if (request.tls.ca_file.empty()) error.hint += ": name the authority that signed it";
       break;

@@ -10,12 +10,14 @@
 #include "commands/commands.h"
 #include "commands/findings.h"
 #include "etcd/connect.h"
+#include "prune.h"
 #include "store/directory.h"
 #include "store/history.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"
 #include "store/run_state.h"
 #include "store/space.h"
+#include "systemd/unit_state.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -53,6 +55,12 @@ void check_policy(const Context& context, const ConfigPaths& paths,
                                     : "for " + format_go_duration(policy.retention)));
   }
   for (const ConfigWarning& warning : context.settings.warnings) findings.warn(warning.message);
+  if (!policy.recurring || paths.cluster_file != kDefaultClusterFile) return;
+  const auto timer = unit_active_state("etcd-snapshot.timer");
+  if (timer && *timer != "active") {
+    findings.warn("etcd-snapshot.timer is " + *timer + ": nothing starts the cycles",
+                  "systemctl enable --now etcd-snapshot.timer");
+  }
 }
 
 void check_directory(const Context& context, Findings& findings) {
@@ -60,8 +68,10 @@ void check_directory(const Context& context, Findings& findings) {
   findings.section("Snapshots");
   const auto directory = SnapshotDirectory::open(path, false);
   if (!directory && directory.error().code == ENOENT) {
-    findings.note(
-        path + " does not exist yet; the service may not make it, so: install -d -m 0700 " + path);
+    findings.fail({ErrorKind::kStorage, path + " does not exist",
+                   "mount it, if it is to be a file system of its own; else install -d -m 0700 " +
+                       path + " (the service may write there, but not make it)",
+                   false, ENOENT});
     return;
   }
   if (!directory) {
@@ -123,12 +133,23 @@ void check_space(const Context& context, const MemberStatus& status, Findings& f
   if (!snapshots || !space) return;
   const int64_t needed = estimate_archive_bytes(
       status.database_bytes, context.settings.host.snapshots.compression, *snapshots);
-  const std::string text = fmt::format("{} free, the next snapshot needs about {}",
-                                       human_bytes(space->free_bytes), human_bytes(needed));
-  if (missing_bytes(*space, needed) > 0) {
-    findings.warn(text, "free space there, or move [snapshots] directory");
+  const int64_t missing = missing_bytes(*space, needed);
+  const std::string text =
+      fmt::format("{} free, the next snapshot needs about {}, {} are left for others",
+                  human_bytes(space->free_bytes), human_bytes(needed),
+                  human_bytes(SnapshotDirectory::reserve_bytes(*space)));
+  if (missing <= 0) return findings.ok(text);
+  const auto plan = plan_prune(context, *directory, {.making_room = true, .space_short = true});
+  int64_t expired = 0;
+  for (size_t i = 0; plan && i < plan->snapshots.size(); ++i) {
+    if (plan->deletes(i)) expired += plan->snapshots[i].size_bytes;
+  }
+  const std::string hint =
+      fmt::format("free {} there, or move [snapshots] directory", human_bytes(missing));
+  if (expired >= missing) {
+    findings.warn(text + "; expired ones have to go first", hint);
   } else {
-    findings.ok(text);
+    findings.fail({ErrorKind::kStorage, "not enough space: " + text, hint, false, ENOSPC});
   }
 }
 
@@ -143,6 +164,8 @@ void check_validity(const std::string& path, UnixSeconds now, Findings& findings
     findings.warn(
         fmt::format("{} is valid for {} more only", path, human_age(first.not_after - now)),
         "renew it");
+  } else {
+    findings.ok(fmt::format("{} is valid until {}", path, format_utc(first.not_after)));
   }
 }
 

@@ -15,14 +15,15 @@ constexpr auto kSoon = std::chrono::days(30);
 
 void check_roots(const S3Session& session, UnixSeconds now, Findings& findings) {
   if (session.extra_roots.empty()) return;
-  const auto certificates = parse_certificates(session.extra_roots, "custom_ca");
+  const auto certificates = parse_certificates(session.extra_roots, "custom_ca or ca_file");
   if (!certificates) return findings.fail(certificates.error());
   for (const CertificateInfo& certificate : *certificates) {
-    const std::string problem = validity_problem(certificate, "custom_ca", now);
+    const std::string problem =
+        validity_problem(certificate, "an authority of custom_ca or ca_file", now);
     if (!problem.empty()) {
       findings.warn(problem, "put the new one in its place, or set the clock");
     } else if (certificate.not_after - now < kSoon) {
-      findings.warn(fmt::format("custom_ca ({}) is valid for {} more only", certificate.subject,
+      findings.warn(fmt::format("the authority {} is valid for {} more only", certificate.subject,
                                 human_age(certificate.not_after - now)),
                     "put the new one in its place");
     } else {

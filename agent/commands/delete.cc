@@ -55,7 +55,14 @@ Result<void> remove_one(Context& context, const std::string& wanted, bool force,
   }
   if (remote) {
     // There first: what only lies here would be uploaded again.
-    ES_ASSIGN(deleted, delete_object(context, here != nullptr ? here->file_name : wanted, force));
+    UniqueFd fd;
+    std::optional<LocalCopy> copy;
+    if (here != nullptr) {
+      ES_ASSIGN(opened, directory.open_file(here->file_name));
+      fd = std::move(opened);
+      copy = LocalCopy{here->file_name, here->name->base, fd.get(), here->size_bytes};
+    }
+    ES_ASSIGN(deleted, delete_object(context, wanted, copy, force));
     if (!deleted && here == nullptr) {
       return not_found(wanted, directory.path() + " or the bucket");
     }

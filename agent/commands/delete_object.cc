@@ -40,6 +40,18 @@ Result<Search> search_bucket(const Context& context, Bucket& bucket, const std::
   return search;
 }
 
+// The name of the object that holds the local copy, which may lie beside another host's; empty:
+// none.
+Result<std::string> find_copy(Offsite& offsite, const LocalCopy& here) {
+  for (int number = 0; number <= Offsite::kNamesBeside; ++number) {
+    const std::string object =
+        number == 0 ? here.file_name : offsite.object_beside(here.file_name, here.base, number);
+    ES_ASSIGN(same, offsite.bucket().holds(object, here.fd, here.size_bytes));
+    if (same) return object;
+  }
+  return std::string();
+}
+
 }  // namespace
 
 Error ambiguous(const std::string& wanted, const std::string& one, const std::string& other) {
@@ -47,14 +59,21 @@ Error ambiguous(const std::string& wanted, const std::string& one, const std::st
           "write it with its extension", false, 0};
 }
 
-Result<bool> delete_object(Context& context, const std::string& wanted, bool force) {
+Result<bool> delete_object(Context& context, const std::string& wanted,
+                           const std::optional<LocalCopy>& here, bool force) {
   if (!context.settings.policy.s3) {
     return Error{ErrorKind::kUsage, "--s3: no bucket is configured",
                  "write s3backupconfig into cluster.yml", false, 0};
   }
   ES_ASSIGN(offsite, Offsite::open(context, std::nullopt));
   Bucket& bucket = offsite->bucket();
-  ES_ASSIGN(search, search_bucket(context, bucket, wanted));
+  std::string exact = wanted;
+  if (here) {
+    ES_ASSIGN(copy, find_copy(*offsite, *here));
+    if (copy.empty()) return false;
+    exact = copy;
+  }
+  ES_ASSIGN(search, search_bucket(context, bucket, exact));
   const auto& found = search.exact.empty() ? search.by_base : search.exact;
   if (found.empty()) return false;
   if (found.size() > 1) return ambiguous(wanted, found[0].file_name, found[1].file_name);

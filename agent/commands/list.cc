@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -87,6 +88,13 @@ Result<std::vector<Row>> local_rows(const std::string& path) {
 Result<void> add_remote(Context& context, std::vector<Row>& rows) {
   ES_ASSIGN(offsite, Offsite::open(context, std::nullopt));
   std::map<std::string, size_t> by_name;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const StoredSnapshot& snapshot = rows[i].snapshot;
+    for (int number = 1; number <= Offsite::kNamesBeside; ++number) {
+      by_name.emplace(offsite->object_beside(snapshot.file_name, snapshot.name->base, number), i);
+    }
+  }
+  // A name of its own goes before one beside another's.
   for (size_t i = 0; i < rows.size(); ++i) by_name[rows[i].snapshot.file_name] = i;
   const auto find_here = [&](const RemoteObject& object) -> Row* {
     const auto found = by_name.find(object.file_name);
@@ -115,7 +123,9 @@ Result<void> add_remote(Context& context, std::vector<Row>& rows) {
 void print_table(const Context& context, const std::vector<Row>& rows, UnixSeconds now) {
   const std::string& path = context.settings.host.snapshots.directory;
   if (rows.empty()) {
-    fmt::print("no snapshots in {}\n", path);
+    const bool there = access(path.c_str(), F_OK) == 0;
+    fmt::print("no snapshots: {} {}\n", path,
+               there ? "is empty" : "does not exist (is its file system mounted?)");
     return;
   }
   std::vector<std::vector<std::string>> table = {

@@ -56,7 +56,7 @@ Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, b
   }
   fmt::print("{}\n", describe(*plan.history_break));
   if (dry_run) {
-    fmt::print("without --dry-run this would be accepted\n");
+    fmt::print("without --dry-run this would be accepted, and what follows done\n");
     return {};
   }
   ES_TRY(accept_history(directory, parse_snapshot_name(plan.history_break->newer)->time));
@@ -99,7 +99,7 @@ Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& d
   if (!accept_break || !half.outcome.history_break) return half;
   fmt::print("in the bucket: {}\n", describe(*half.outcome.history_break));
   if (dry_run) {
-    fmt::print("without --dry-run this would be accepted\n");
+    fmt::print("without --dry-run this would be accepted, and what follows done\n");
     return half;
   }
   ES_TRY(accept_history(directory, context.clock.now()));
@@ -147,6 +147,10 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
     ES_ASSIGN(before, plan_prune(context, directory, state));
     ES_TRY(accept(directory, before, dry_run, state.forget_accepted));
     state.forget_accepted = state.forget_accepted && dry_run;
+    // The table shows what accepting would let go.
+    if (dry_run && before.history_break) {
+      state.as_if_accepted = parse_snapshot_name(before.history_break->newer)->time;
+    }
   }
   // The bucket first: only then is it known what it lacks.
   std::unique_ptr<Offsite> offsite;

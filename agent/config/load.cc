@@ -147,7 +147,9 @@ Result<std::optional<std::string>> read_config_file(const std::string& path) {
   struct stat status = {};
   if (stat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return std::optional<std::string>();
-    return system_error(ErrorKind::kConfig, "cannot read", path);
+    Error error = system_error(ErrorKind::kConfig, "cannot read", path);
+    if (error.code == EACCES) error.hint = "run as root";
+    return error;
   }
   // A character device is let through: a file linked to /dev/null is how units are masked.
   if (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {

@@ -40,6 +40,12 @@ Error does_not_go_on(const std::string& place) {
           "look at the server, or at a proxy between", false, 0};
 }
 
+// Somebody else pruned it between the list and the look at it.
+template <typename T>
+bool is_gone(const Result<T>& result) {
+  return !result && result.error().s3_code == "NoSuchKey";
+}
+
 // An upload that this agent, and nobody else, may have begun and left.
 bool is_our_name(const std::string& file_name) {
   return parse_snapshot_name(file_name).has_value();
@@ -88,8 +94,10 @@ Result<std::optional<ObjectInfo>> Bucket::holds(const std::string& file_name, in
   const int64_t tail = std::min(size_bytes, kTailBytes);
   if (tail == 0) return info;
   ES_ASSIGN(here, read_tail(fd, size_bytes - tail, tail));
-  ES_ASSIGN(there, client_.get_range(key_of(file_name), size_bytes - tail, tail));
-  return here == there ? info : std::nullopt;
+  const auto there = client_.get_range(key_of(file_name), size_bytes - tail, tail);
+  if (is_gone(there)) return std::optional<ObjectInfo>();
+  if (!there) return Error(there.error());
+  return here == *there ? info : std::nullopt;
 }
 
 Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
@@ -114,10 +122,12 @@ Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
     return {};
   };
   const int64_t tail = std::min(object.size_bytes, kTailBytes);
-  ES_TRY(copy(object.size_bytes - tail, tail));
-  if (compression == Compression::kZstd && tail < object.size_bytes) {
-    ES_TRY(copy(0, std::min<int64_t>(object.size_bytes, 4)));  // its magic number
+  auto copied = copy(object.size_bytes - tail, tail);
+  if (copied && compression == Compression::kZstd && tail < object.size_bytes) {
+    copied = copy(0, std::min<int64_t>(object.size_bytes, 4));  // its magic number
   }
+  if (is_gone(copied)) return std::optional<Manifest>();
+  if (!copied) return copied.take_error();
   return read_manifest(file.get(), compression);
 }
 

@@ -61,6 +61,14 @@ bool condition_unknown(long status, const S3Fault& fault) {
          strcasestr(fault.message.c_str(), "if-none-match") != nullptr;
 }
 
+// "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock
+// parameters", as InvalidRequest; others say MissingContentMD5.
+bool wants_md5(const Error& error) {
+  return error.s3_code == "MissingContentMD5" ||
+         (error.s3_code == "InvalidRequest" &&
+          error.message.find("Content-MD5") != std::string::npos);
+}
+
 }  // namespace
 
 Result<S3Client::Answer> S3Client::send_write_once(Call call, std::atomic<bool>& refused) {
@@ -85,7 +93,19 @@ Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, b
   call.file = &file;
   ES_ASSIGN(digest, sha256_of_range(file.fd, file.offset, file.size));
   call.payload_sha256 = to_hex(digest);
-  return write_once ? send_write_once(std::move(call), session_.put_once_refused) : send(call);
+  const auto attempt = [&](bool with_md5) -> Result<Answer> {
+    Call one = call;
+    if (with_md5) {
+      ES_ASSIGN(bytes_md5, md5_of_range(file.fd, file.offset, file.size));
+      one.headers.emplace_back("content-md5", to_base64(bytes_md5));
+    }
+    return write_once ? send_write_once(std::move(one), session_.put_once_refused) : send(one);
+  };
+  const bool with_md5 = session_.content_md5_wanted;
+  auto answer = attempt(with_md5);
+  if (answer || with_md5 || !wants_md5(answer.error())) return answer;
+  session_.content_md5_wanted = true;
+  return attempt(true);
 }
 
 Result<std::string> S3Client::put_object(const std::string& key, const FileRange& file,

@@ -38,6 +38,9 @@ class S3Session {
 
   // The server answered that it does not know If-None-Match in this call: left out from then on.
   std::atomic<bool> put_once_refused{false}, complete_once_refused{false};
+  // The bucket asked for Content-MD5: with a default retention of Object Lock it takes nothing
+  // without (S3 User Guide, "Considerations for using Object Lock").
+  std::atomic<bool> content_md5_wanted{false};
 
   // "folder/", or empty. What belongs to this agent begins with it, exactly.
   std::string prefix() const { return policy.folder.empty() ? "" : policy.folder + "/"; }

@@ -20,7 +20,7 @@ constexpr int64_t kMaxPartBytes = int64_t{5} << 30;  // S3 User Guide, "multipar
 constexpr int kMaxParts = 10000;
 constexpr auto kLook = std::chrono::milliseconds(200);
 // The stream, which holds a read transaction of etcd open, goes before the upload.
-constexpr int kUploadNice = 10;
+constexpr int kUploadNice = 19;
 
 bool is_md5(std::string_view etag) {
   return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == etag.npos;

@@ -116,7 +116,8 @@ std::string describe(const HistoryBreak& found) {
   }
   return "the revision of the cluster went back from " + std::to_string(found.older_revision) +
          " (" + found.older + ") to " + std::to_string(found.newer_revision) + " (" + found.newer +
-         "), as it does when a cluster is restored from an older snapshot";
+         "), as it does when a member lost its data or the cluster is restored from an older "
+         "snapshot";
 }
 
 }  // namespace etcd_snapshot

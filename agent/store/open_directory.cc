@@ -105,8 +105,9 @@ Result<UniqueFd> walk(const std::string& path, bool create) {
       }
       if (!create) {
         return refusal(path, component, " does not exist",
-                       "the first snapshot makes it; or set [snapshots] directory= in "
-                       "etcd-snapshot.conf",
+                       "look whether it is mounted (findmnt), make it (install -d -m 0700 " + path +
+                           "), or set [snapshots] directory= in "
+                           "etcd-snapshot.conf",
                        ENOENT);
       }
       // O_PATH descriptors cannot be synced.

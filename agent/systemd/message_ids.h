@@ -21,6 +21,10 @@ inline constexpr char kCaughtUp[] = "3e1efd57a21048ac9d9d791158331c4d";
 inline constexpr char kNameTaken[] = "bf8e1105ecd641f78597b8af5ca8af4a";
 // Pruned in the bucket, or deleted there by hand. Fields: name.
 inline constexpr char kDeletedRemote[] = "3bd0ca7b463b4217a9c9a2ad50006ac9";
+// The bucket refused to delete what has expired. Fields: error.
+inline constexpr char kRemoteDeleteFailed[] = "0bb3d314c8b54ccba06ebf4c7ecf0fb9";
+// The newest backup is there, or there is none, but the bucket is not in order. Fields: error.
+inline constexpr char kBucketBehind[] = "b628953297c0459b94c8294a40334d2c";
 // The bucket keeps expired backups under a lock. Fields: count, name.
 inline constexpr char kRemoteLocked[] = "5e96d8cef8e7491ab784f1ccc27bcc01";
 // One attempt failed; the cycle tries again. Fields: attempt, error.

@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.request
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -134,9 +135,20 @@ class Etcd:
         raise LabError(f"etcd is not healthy after {patience_s} s ({problem}); see {self.log_file}")
 
     def cpu_s(self):
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS  # utime, stime: proc(5)
+        return cpu_s_of(self.process.pid)
+
+    def section(self):
+        """How etcd-snapshot.conf tells where it is."""
+        cert, key = self.certificates.client
+        return (f"[etcd]\nendpoints = {self.endpoint}\nca_file = {self.certificates.ca_file}\n"
+                f"cert_file = {cert}\nkey_file = {key}\n\n")
+
+
+def cpu_s_of(pid):
+    """CPU seconds of a running process, without those of its children."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS  # utime, stime: proc(5)
 
 
 def machine_cpu_s():

@@ -33,7 +33,7 @@ constexpr time_t kApart_s = 300, kFreshApart_s = 60;
 constexpr size_t kPage = 1000;  // S3 API Reference, ListObjectsV2 and DeleteObjects
 constexpr char kExtension[] = "_etcd.zip";
 constexpr size_t kStampBytes = 20;
-constexpr int64_t kFirstSize = 1000000;  // before anything was uploaded
+constexpr size_t kFirstSize = 1000000;  // before anything was uploaded
 
 std::string stamp(time_t time) {
   tm parts{};
@@ -70,7 +70,6 @@ class Store {
  private:
   struct Upload {
     std::map<int, std::string> parts;
-    std::string digests;
   };
 
   static Response no(const std::string& code, int status) {
@@ -101,7 +100,7 @@ class Store {
     return std::nullopt;
   }
 
-  std::string entry(const std::string& key, const std::string& time, int64_t size,
+  std::string entry(const std::string& key, const std::string& time, size_t size,
                     const std::string& etag) const {
     return "<Contents><Key>" + percent_encode(key) + "</Key><LastModified>" + time +
            "</LastModified><ETag>&quot;" + etag + "&quot;</ETag><Size>" + std::to_string(size) +
@@ -127,8 +126,7 @@ class Store {
     if (at >= count_) {
       std::advance(object, std::min(at - count_, uploaded_.size()));
       for (; object != uploaded_.end() && found < kPage; ++object, ++at, ++found) {
-        body += entry(object->first, stamp(newest_), static_cast<int64_t>(object->second.size()),
-                      etags_[object->first]);
+        body += entry(object->first, stamp(newest_), object->second.size(), etags_[object->first]);
       }
     }
     listed_ += found;
@@ -164,9 +162,8 @@ class Store {
                         "</ListMultipartUploadsResult>"};
   }
 
-  int64_t content_size() const {
-    return newest_upload_.empty() ? kFirstSize
-                                  : static_cast<int64_t>(uploaded_.at(newest_upload_).size());
+  size_t content_size() const {
+    return (newest_upload_.empty() ? first_content_ : uploaded_.at(newest_upload_)).size();
   }
   std::string content_etag() const {
     return newest_upload_.empty() ? std::string(32, '0') : etags_.at(newest_upload_);
@@ -176,8 +173,8 @@ class Store {
   const std::string* content(const std::string& key) const {
     if (const auto own = uploaded_.find(key); own != uploaded_.end()) return &own->second;
     const auto index = index_of(key);
-    if (!index || deleted_[*index] || newest_upload_.empty()) return nullptr;
-    return &uploaded_.at(newest_upload_);
+    if (!index || deleted_[*index]) return nullptr;
+    return newest_upload_.empty() ? &first_content_ : &uploaded_.at(newest_upload_);
   }
 
   Response head(const std::string& key) {
@@ -263,6 +260,7 @@ class Store {
   const size_t count_, old_;  // of them expired
   const time_t newest_;
   std::vector<bool> deleted_;
+  const std::string first_content_ = std::string(kFirstSize, '\0');
   std::map<std::string, std::string> uploaded_, etags_;  // by key
   std::string newest_upload_;                            // its key
   std::map<std::string, Upload> uploads_;

@@ -1,19 +1,22 @@
 #!/bin/bash
-# The demonstration: real cycles of etcd-snapshot against a real etcd, in under two minutes.
+# The demonstration: real cycles of etcd-snapshot against a real etcd, in under two minutes; with S3=1
+# and a real bucket beside it in about three.
 #
 # Everything happens in a temporary directory; nothing of the system is changed. An etcd that answers on
 # http://127.0.0.1:2379 and holds keys is used, and only read; else a throwaway one from the
 # distribution's packages is started on free loopback ports and filled.
 #
+#   S3=1                 with a bucket, in a throwaway Ceph RADOS Gateway over TLS
 #   DEMO_ENDPOINT=URL    use this etcd (https with DEMO_CACERT=, DEMO_CERT=, DEMO_KEY=)
-#   DEMO_CYCLES=N        cycles to run (6);  DEMO_PAUSE=SECONDS  between their starts (13)
+#   DEMO_CYCLES=N        cycles to run (6, with S3 7);  DEMO_PAUSE=SECONDS  between their starts (13)
 #   KEEP=1               keep the temporary directory
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 agent=${DEMO_AGENT:-$top/build/etcd-snapshot}
 fill=$top/build/bench/fill
-cycles=${DEMO_CYCLES:-6}
+s3=${S3:-}
+cycles=${DEMO_CYCLES:-$((${s3:+1} + 6))}
 pause=${DEMO_PAUSE:-13}
 export ETCDCTL_API=3
 
@@ -47,7 +50,7 @@ clean_up() {
   done
   if ((status != 0)); then
     printf '\ndemo: stopped in step %d (exit %d)\n' "$step_number" "$status" >&2
-    tail -n 3 "$work"/etcd-*.log 2>/dev/null >&2 || true
+    tail -n 3 "$work"/etcd-*.log "$work"/s3.log 2>/dev/null >&2 || true
   fi
   if [[ -n ${KEEP:-} ]]; then
     printf 'Kept: %s\n' "$work"
@@ -73,6 +76,7 @@ need() {  # need TOOL PACKAGE
 need etcd etcd-server
 need etcdctl etcd-client
 need unzip unzip
+[[ -z $s3 ]] || need radosgw radosgw
 for program in "$agent" "$fill"; do
   [[ -x $program ]] || {
     echo "demo: $program is not built yet: run 'make demo', which builds it first" >&2
@@ -146,6 +150,24 @@ if [[ -n $throwaway ]]; then
   show "$fill" "$endpoint" 64M 2>&1 | sed -u "s|$top/||g"
 fi
 
+# The server answers each line with one.
+s3_server() {
+  local answer=''
+  [[ -z ${1:-} ]] || echo "$1" >&"${server_in}"
+  read -r -t 90 answer <&"${server_out}" || true
+  [[ $answer == ready || $answer == "done" ]] && return
+  echo "demo: the S3 server does not ${1:-start}: ${answer:-no answer}" >&2
+  return 1
+}
+if [[ -n $s3 ]]; then
+  step "A bucket: Ceph's RADOS Gateway on loopback, with a certificate of a private authority"
+  mkdir -m 700 "$work/s3"
+  coproc "${PYTHON:-/usr/bin/python3}" "$top/tests/demo/s3_server.py" "$work/s3" demo 2>"$work/s3.log"
+  pids+=("$COPROC_PID") server_out=${COPROC[0]} server_in=${COPROC[1]}
+  s3_server
+  say "$(radosgw --version | sed 's/ ([0-9a-f]*)//'), https://$(<"$work/s3/endpoint"), bucket demo"
+fi
+
 step "The configuration: cluster.yml is the policy, etcd-snapshot.conf is this host"
 mkdir -m 700 "$work/snapshots" "$work/run"
 cat >"$work/cluster.yml" <<END
@@ -156,31 +178,67 @@ services:
       interval_hours: 1m   # a whole number is hours, with an m it is minutes
       retention: 1m        # so short that you see it at work here
 END
+if [[ -n $s3 ]]; then
+  cat >>"$work/cluster.yml" <<END
+      s3backupconfig:
+        bucket_name: demo
+        folder: this-cluster
+        region: us-east-1
+        endpoint: $(<"$work/s3/endpoint")
+        access_key: $(<"$work/s3/access_key")
+        secret_key: $(<"$work/s3/secret_key")
+        custom_ca: |
+$(sed 's/^/          /' "$work/s3/ca.pem")
+END
+  chmod 600 "$work/cluster.yml"
+fi
 {
   printf '[etcd]\nendpoints = %s\n' "$endpoint"
   [[ -z ${DEMO_CACERT:-} ]] || printf 'ca_file = %s\n' "$(realpath "$DEMO_CACERT")"
   [[ -z ${DEMO_CERT:-} ]] ||
     printf 'cert_file = %s\nkey_file = %s\n' "$(realpath "$DEMO_CERT")" "$(realpath "$DEMO_KEY")"
   printf '\n[snapshots]\ndirectory = %s\n' "$work/snapshots"
+  [[ -z $s3 ]] || printf '\n[s3]\nretries = 1\n'
 } >"$work/etcd-snapshot.conf"
 chmod 600 "$work/etcd-snapshot.conf"
 for file in cluster.yml etcd-snapshot.conf; do
   printf '   %s--- %s%s\n' "$dim" "$file" "$plain"
-  sed "s|$work/||g; s/^/   /" "$work/$file"
+  sed -E "s|$work/||g; s/(secret_key: ).*/\1(not shown)/; /BEGIN CERT/,/END CERT/{/CERT/!d}; s/^/   /" "$work/$file"
 done
 
 step "check looks at everything and changes nothing"
 snapshot_agent check
+[[ -z $s3 ]] || say "(The authority of this demonstration is made for a month.)"
 
 step "$cycles cycles, $pause seconds apart (on a host the timer starts them); the log as the journal gets it"
 say "From the moment on that a snapshot is older than a minute, the next cycle prunes it."
+# The bucket is away: the snapshot is taken, told is what failed, and the next cycle makes up for it.
+cycle_without_bucket() {
+  local status=0 before after
+  s3_server stop
+  say "Now the bucket is away."
+  before=$(find "$work/snapshots" -name '*_etcd*' -type f | wc -l)
+  snapshot_agent run || status=$?
+  after=$(find "$work/snapshots" -name '*_etcd*' -type f | wc -l)
+  if ((status != 76 || after != before + 1)); then
+    echo "demo: exit $status and $((after - before)) snapshots instead of 76 and one" >&2
+    return 1
+  fi
+  say "Exit 76, which stands for the bucket. The snapshot is here and proven, nothing was lost."
+  s3_server start
+  say "The bucket is back; the next cycle brings what it lacks."
+}
 echo "not a snapshot" >"$work/snapshots/notes-of-the-operator.txt"
 next=$SECONDS
 for ((cycle = 1; cycle <= cycles; ++cycle)); do
   ((SECONDS >= next)) || sleep $((next - SECONDS))
   next=$((SECONDS + pause))
   [[ -z $throwaway ]] || etcdctl --endpoints "$endpoint" put "/demo/cycle-$cycle" "$(date -u)" >/dev/null
-  snapshot_agent run
+  if [[ -n $s3 ]] && ((cycle == 3 && cycles > 3)); then
+    cycle_without_bucket
+  else
+    snapshot_agent run
+  fi
 done
 
 step "list: what is there now"
@@ -192,6 +250,16 @@ fi
 [[ -e $work/snapshots/notes-of-the-operator.txt ]] ||
   { echo "demo: a file that is no snapshot was removed" >&2; exit 1; }
 say "notes-of-the-operator.txt is still there: what does not carry a snapshot's name is never touched."
+
+if [[ -n $s3 ]]; then
+  there=$("$agent" --config "$work/etcd-snapshot.conf" --cluster-file "$work/cluster.yml" list |
+    grep -c ' local, bucket ' || true)
+  if ((there != left)); then
+    echo "demo: $left snapshots are here, but only $there of them in the bucket" >&2
+    exit 1
+  fi
+  say "All of them are in the bucket, too, and what was pruned here was pruned there."
+fi
 
 step "Other people's tools take the newest archive"
 newest=$(find "$work/snapshots" -name '*_etcd.zip' -type f | sort | tail -n 1)

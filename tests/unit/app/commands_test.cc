@@ -299,7 +299,7 @@ TEST(CommandPrune, SaysThatTheDirectoryIsMissing) {
 TEST_GROUP(CommandDelete) {
   Lab lab;
   Printed remove(const std::string& name, bool force = false) {
-    return capture([&] { return command_delete(lab.context, name, force); });
+    return capture([&] { return command_delete(lab.context, name, force, false); });
   }
 };
 

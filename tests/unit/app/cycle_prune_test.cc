@@ -247,8 +247,8 @@ TEST(CyclePrune, FreezesAndSaysSoWhereItsNoteOfTheHistoryIsDamaged) {
 }
 
 TEST(CyclePrune, KeepsTheSnapshotHereAndSaysThatTheBucketLacksIt) {
-  lab.settings.policy.s3.emplace();
-  lab.settings.policy.s3->bucket_name = "backups";
+  lab.with_bucket();
+  lab.s3.denied = {"HeadObject"};
   const std::string old = lab.add_snapshot(90h);
   LONGS_EQUAL(kExitRemote, cycle());
   LONGS_EQUAL(2, lab.files().size());
@@ -259,7 +259,7 @@ TEST(CyclePrune, KeepsTheSnapshotHereAndSaysThatTheBucketLacksIt) {
 }
 
 TEST(CyclePrune, TheFailureOfTheSnapshotIsWorseThanThatOfTheBucket) {
-  lab.settings.policy.s3.emplace();
+  lab.with_bucket();
   lab.etcd.dead = {"http://127.0.0.1:2379"};
   LONGS_EQUAL(kExitUnavailable, cycle());
   LONGS_EQUAL(0, lab.log.count("Backup is safe here, but not in the bucket"));
@@ -413,7 +413,7 @@ TEST(CycleSpace, PrunesNothingWhileTheClockIsInDoubt) {
 }
 
 TEST(CycleSpace, PrunesWhatTheBucketLacksWhenTheDiskIsShort) {
-  lab.settings.policy.s3.emplace();
+  lab.with_bucket();
   const std::string old = lab.add_snapshot(90h);
   lab.add_snapshot(1h);
   LONGS_EQUAL(kExitStorage, cycle());

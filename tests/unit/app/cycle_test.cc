@@ -347,7 +347,8 @@ TEST(Cycle, StopsAtOnceWhenTheProcessIsAskedTo) {
     if (!install_stop_handlers()) _exit(100);
     lab.etcd.before_answer = [](const std::string&) { raise(SIGTERM); };
     lab.etcd.script["Status"] = {network_error("reset")};
-    Context context{lab.settings, clock, lab.log, lab.etcd, lab.progress, "node-1", std::nullopt};
+    Context context{lab.settings,     clock,        lab.log,  lab.etcd,
+                    lab.s3.factory(), lab.progress, "node-1", std::nullopt};
     const int code = run_cycle(context);
     if (lab.log.field("Stopped", "error") != "asked to stop (SIGTERM)") _exit(101);
     if (lab.etcd.calls("Status") != 1 || !lab.files().empty()) _exit(102);

@@ -1,5 +1,5 @@
-// A host of the tests' own: a directory, a clock, a log, an etcd, and the settings that join them.
-// Include before CppUTest's headers.
+// A host of the tests' own: a directory, a clock, a log, an etcd, a bucket that with_bucket()
+// names, and the settings that join them. Include before CppUTest's headers.
 #pragma once
 
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "../fakes/clock.h"
 #include "../fakes/etcd.h"
 #include "../fakes/log.h"
+#include "../fakes/s3.h"
 #include "../store/scratch.h"
 #include "archive/reader.h"
 #include "archive/writer.h"
@@ -82,6 +83,36 @@ class Lab {
     return file;
   }
 
+  // Settings for "p1/" in the bucket of `s3`; no retries, as threads share the clock.
+  void with_bucket() {
+    S3Policy& policy = settings.policy.s3.emplace();
+    policy.access_key = "AKIDEXAMPLE";
+    policy.secret_key = "wJalrXUtnFEMIsecret";
+    policy.bucket_name = "backups";
+    policy.folder = "p1";
+    policy.region = "eu-central-1";
+    policy.endpoint = "https://s3.test:9000";
+    settings.host.s3.retries = 0;
+  }
+  // A file here as the object of the same name there.
+  void copy_to_bucket(const std::string& file) {
+    s3.put("p1/" + file, scratch.read("snapshots/" + file));
+  }
+  // The objects below "p1/", in order, without that.
+  std::vector<std::string> objects() const {
+    std::vector<std::string> found;
+    for (const auto& [key, object] : s3.objects()) {
+      if (key.starts_with("p1/")) found.push_back(key.substr(3));
+    }
+    return found;
+  }
+  bool in_bucket(const std::string& file) const { return s3.has("p1/" + file); }
+  // Whether the object is the file here, byte for byte.
+  bool same_in_bucket(const std::string& file) const {
+    return in_bucket(file) &&
+           s3.objects().at("p1/" + file).bytes == scratch.read("snapshots/" + file);
+  }
+
   bool has(const std::string& file) const { return scratch.has("snapshots/" + file); }
   RunState state() const { return read_run_state(scratch.path("run")); }
   // Whether what lies under that name is the database as etcd has it, byte for byte.
@@ -104,8 +135,9 @@ class Lab {
   FakeClock clock;
   FakeLog log;
   FakeEtcd etcd;
+  FakeS3 s3;
   FakeProgress progress;
-  Context context{settings, clock, log, etcd, progress, "node-1", std::nullopt};
+  Context context{settings, clock, log, etcd, s3.factory(), progress, "node-1", std::nullopt};
 
  private:
   std::vector<std::string> names(bool hidden_ones) const {

@@ -237,6 +237,33 @@ TEST(Directory, KnowsANameTakenInAnyForm) {
   CHECK_FALSE(*directory.taken("a"));
 }
 
+TEST(Directory, OpensAFileForReading) {
+  const SnapshotDirectory directory = open_ok(scratch.path("d"));
+  scratch.write("d/a.zip", "content");
+  const auto fd = directory.open_file("a.zip");
+  CHECK_TRUE(fd.ok());
+  char bytes[16] = {};
+  LONGS_EQUAL(7, read(fd->get(), bytes, sizeof bytes));
+  STRCMP_EQUAL("content", bytes);
+  CHECK_TRUE((fcntl(fd->get(), F_GETFD) & FD_CLOEXEC) != 0);
+  LONGS_EQUAL(-1, write(fd->get(), "x", 1));
+  const auto missing = directory.open_file("b.zip");
+  CHECK_FALSE(missing.ok());
+  CHECK_TRUE(missing.error().kind == ErrorKind::kStorage);
+  LONGS_EQUAL(ENOENT, missing.error().code);
+  CHECK_TRUE(holds(missing.error().message, scratch.path("d/b.zip")));
+}
+
+TEST(Directory, OpensNoLinkAndNothingOutside) {
+  const SnapshotDirectory directory = open_ok(scratch.path("d"));
+  scratch.write("outside", "x");
+  std::filesystem::create_symlink("../outside", scratch.path("d/link.zip"));
+  for (const std::string& name :
+       {std::string("link.zip"), std::string("../outside"), scratch.path("outside")}) {
+    CHECK_FALSE_TEXT(directory.open_file(name).ok(), name.c_str());
+  }
+}
+
 TEST(Directory, RemovesASnapshotWithItsSidecar) {
   auto directory = open_ok(scratch.path("d"));
   put(directory, "2018-05-04T18:40:16Z_etcd", "rolling", Compression::kNone);

@@ -277,3 +277,36 @@ TEST(Names, RefusesOneTimeNamesThatAreNot) {
     CHECK_FALSE(result.error().hint.empty());
   }
 }
+
+TEST(Names, MakesAnotherBesideOneThatIsTaken) {
+  const std::string long_host(64, 'h');
+  const struct {
+    const char* base;
+    std::string host;
+    int number;
+    std::string beside;
+  } table[] = {
+      {"2018-05-04T18:40:16Z_etcd", "node-1", 1, "2018-05-04T18:40:16Z_node-1_etcd"},
+      {"2018-05-04T18:40:16Z_etcd", "node-1", 2, "2018-05-04T18:40:16Z_node-1-2_etcd"},
+      {"2018-05-04T18-40-16Z_etcd", "n_1", 1, "2018-05-04T18-40-16Z_n-1_etcd"},
+      {"2018-05-04T18:40:16Z_node-1_etcd", "node-1", 1, "2018-05-04T18:40:16Z_node-1-2_etcd"},
+      {"2018-05-04T18:40:16Z_node-1_etcd", "node-1", 2, "2018-05-04T18:40:16Z_node-1-3_etcd"},
+      {"2018-05-04T18:40:16Z_etcd", "", 1, "2018-05-04T18:40:16Z_other_etcd"},
+      {"2018-05-04T18:40:16Z_etcd", long_host, 1, "2018-05-04T18:40:16Z_" + long_host + "_etcd"},
+      {"2018-05-04T18:40:16Z_etcd", long_host, 2,
+       "2018-05-04T18:40:16Z_" + long_host.substr(2) + "-2_etcd"},
+      {"rke_etcd_snapshot_2018-05-04T18:40:16Z", "node-1", 1,
+       "rke_etcd_snapshot_2018-05-04T18:40:16Z_node-1"},
+      {"before upgrade", "node-1", 1, "before upgrade_node-1"},
+      {"before upgrade", "node-1", 2, "before upgrade_node-1-2"},
+  };
+  for (const auto& row : table) {
+    const std::string beside = name_beside(row.base, row.host, row.number);
+    STRCMP_EQUAL(row.beside.c_str(), beside.c_str());
+    const auto before = parse_snapshot_name(row.base), after = parse_snapshot_name(beside);
+    if (!before || before->kind != SnapshotKind::kRolling) continue;
+    // Still a recurring one of the same time.
+    CHECK_TRUE_TEXT(after.has_value(), beside.c_str());
+    CHECK_TRUE(after->kind == SnapshotKind::kRolling && after->time == before->time);
+  }
+}

@@ -1,0 +1,312 @@
+// list, prune, delete and save where a bucket is configured.
+#include <nlohmann/json.hpp>
+
+#include "base/exit_code.h"
+#include "commands/commands.h"
+#include "lab.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The line of a table that begins with `name`.
+std::string row_of(const std::string& table, const std::string& name) {
+  const size_t at = ("\n" + table).find("\n" + name + " ");
+  return at == std::string::npos ? "(none)" : table.substr(at, table.find('\n', at) - at);
+}
+
+}  // namespace
+
+TEST_GROUP(CommandsBucket) {
+  Lab lab;
+  FakeS3& s3 = lab.s3;
+  void setup() override {
+    lab.with_bucket();
+  }
+  Printed list(bool json = false) {
+    return capture([&] { return command_list(lab.context, json); });
+  }
+  Printed prune(bool dry_run = false, bool accept = false) {
+    return capture([&] { return command_prune(lab.context, dry_run, accept); });
+  }
+  Printed remove(const std::string& name, bool force = false, bool remote = true) {
+    return capture([&] { return command_delete(lab.context, name, force, remote); });
+  }
+  Printed save(const std::string& name, bool upload) {
+    return capture([&] { return command_save(lab.context, name, upload); });
+  }
+  void forget_here(const std::string& file) {
+    std::filesystem::remove(lab.scratch.path("snapshots/" + file));
+  }
+  std::string add_both(Nanoseconds age, int64_t revision = 500) {
+    const std::string file = lab.add_snapshot(age, revision);
+    lab.copy_to_bucket(file);
+    return file;
+  }
+  std::string add_there(Nanoseconds age, int64_t revision = 500) {
+    const std::string file = add_both(age, revision);
+    forget_here(file);
+    return file;
+  }
+};
+
+TEST(CommandsBucket, ListShowsBothPlacesSideBySideNewestFirst) {
+  const std::string there = add_there(3h, 300), both = add_both(2h, 400),
+                    here = lab.add_snapshot(1h, 500);
+  s3.put("p1/2018-05-04T14:40:16Z_etcd", "bare");
+  s3.put("p1/notes.txt", "x");
+  s3.put("p1/garbage.zip", "x");
+  s3.put("p11/2018-05-04T14:40:17Z_etcd.zip", "x");
+  const Printed printed = list();
+  LONGS_EQUAL_TEXT(0, printed.code, printed.err.c_str());
+  CHECK_TEXT(holds(row_of(printed.out, here), " local  "), printed.out.c_str());
+  CHECK_TEXT(holds(row_of(printed.out, both), " local, bucket  "), printed.out.c_str());
+  CHECK_TEXT(holds(row_of(printed.out, there), " bucket  "), printed.out.c_str());
+  CHECK_TEXT(holds(row_of(printed.out, there), " 300 "), printed.out.c_str());
+  CHECK_TEXT(row_of(printed.out, there).ends_with("yes"), printed.out.c_str());
+  CHECK_TEXT(row_of(printed.out, "2018-05-04T14:40:16Z_etcd").ends_with("no"), printed.out.c_str());
+  CHECK_TRUE(printed.out.find(here) < printed.out.find(both));
+  CHECK_TRUE(printed.out.find(both) < printed.out.find(there));
+  CHECK_FALSE(holds(printed.out, "notes.txt"));
+  CHECK_FALSE(holds(printed.out, "garbage"));
+  CHECK_FALSE(holds(printed.out, "14:40:17Z"));
+  CHECK_TEXT(holds(printed.out, "2 snapshots in " + lab.settings.host.snapshots.directory),
+             printed.out.c_str());
+  CHECK_TEXT(holds(printed.out, "3 snapshots in the bucket"), printed.out.c_str());
+}
+
+TEST(CommandsBucket, ListSaysTheSameInJson) {
+  add_there(3h, 300);
+  add_both(2h, 400);
+  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  LONGS_EQUAL(2, array.size());
+  CHECK_TRUE(array[0]["where"] == nlohmann::json::array({"local", "bucket"}));
+  CHECK_TRUE(array[1]["where"] == nlohmann::json::array({"bucket"}));
+  CHECK_TRUE(array[1]["proven"].get<bool>());
+  LONGS_EQUAL(300, array[1]["revision"].get<int>());
+}
+
+TEST(CommandsBucket, ListKeepsApartWhatHasTheSameNameButNotTheSameSize) {
+  const std::string file = lab.add_snapshot(1h);
+  s3.put("p1/" + file, "another host's");
+  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  LONGS_EQUAL(2, array.size());
+}
+
+TEST(CommandsBucket, ListFindsOneTimeSnapshotsOfAnyName) {
+  LONGS_EQUAL(0, save("before upgrade", false).code);
+  lab.copy_to_bucket("before upgrade.zip");
+  forget_here("before upgrade.zip");
+  CHECK_TRUE(holds(row_of(list().out, "before upgrade.zip"), "one-time"));
+}
+
+TEST(CommandsBucket, ListReadsNoMoreManifestsThanAHundred) {
+  for (int i = 0; i < 130; ++i) {
+    s3.put("p1/" + rolling_name(lab.clock.now() - std::chrono::minutes(i), "", false) + ".zip",
+           "x");
+  }
+  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  LONGS_EQUAL(130, array.size());
+  LONGS_EQUAL(100, s3.count("GetObject"));
+  CHECK_TRUE(array[0]["proven"] == false);
+  CHECK_TRUE(array[129]["proven"].is_null());
+}
+
+TEST(CommandsBucket, ListShowsItsHalfWhereTheBucketDoesNotAnswer) {
+  const std::string file = lab.add_snapshot(1h);
+  s3.denied = {"ListObjectsV2"};
+  for (const bool json : {false, true}) {
+    const Printed printed = list(json);
+    LONGS_EQUAL(kExitRemote, printed.code);
+    CHECK_TEXT(holds(printed.out, file), printed.out.c_str());
+    CHECK_TEXT(holds(printed.err, "AccessDenied"), printed.err.c_str());
+  }
+}
+
+TEST(CommandsBucket, PruneDeletesInBothPlacesWhatTheDryRunAnnounced) {
+  const std::string old = add_both(90h), there = add_there(80h), young = add_both(1h);
+  const Printed announced = prune(true);
+  LONGS_EQUAL_TEXT(0, announced.code, announced.err.c_str());
+  const std::string half = announced.out.substr(announced.out.find("IN THE BUCKET"));
+  for (const std::string& file : {old, there}) {
+    CHECK_TEXT(holds(row_of(half, file), "delete  older than the retention"), half.c_str());
+  }
+  CHECK_TEXT(holds(row_of(half, young), "keep "), half.c_str());
+  LONGS_EQUAL(0, s3.count("DeleteObjects"));
+  LONGS_EQUAL(2, lab.files().size());
+  const Printed done = prune();
+  LONGS_EQUAL_TEXT(0, done.code, done.err.c_str());
+  CHECK_TEXT(holds(done.out, "2 deleted in https://s3.test:9000/backups/p1, 1 kept"),
+             done.out.c_str());
+  CHECK_TRUE(lab.objects() == std::vector<std::string>{young});
+  CHECK_TRUE(lab.files() == std::vector<std::string>{young});
+}
+
+TEST(CommandsBucket, PruneMeasuresByAProvenOneThatIsInBothPlaces) {
+  const std::string there = add_there(90h);
+  lab.add_snapshot(1h);
+  add_there(30min);
+  LONGS_EQUAL(0, prune().code);
+  CHECK_TRUE(lab.in_bucket(there));
+  LONGS_EQUAL(0, s3.count("DeleteObjects"));
+}
+
+TEST(CommandsBucket, PruneKeepsHereWhatTheBucketLacks) {
+  const std::string old = lab.add_snapshot(90h);
+  add_both(1h);
+  LONGS_EQUAL(0, prune().code);
+  CHECK_TRUE(lab.has(old));
+}
+
+// The run before has put it there and remembers that; somebody deleted it since.
+TEST(CommandsBucket, PruneKeepsHereWhatItSeesTheBucketHasLost) {
+  const std::string old = lab.add_snapshot(20h);
+  LONGS_EQUAL(0, command_run(lab.context));
+  CHECK_TRUE(lab.in_bucket(old));
+  lab.clock.pass(5h);
+  s3.buckets["backups"].erase("p1/" + old);
+  LONGS_EQUAL(0, prune().code);
+  CHECK_TRUE(lab.has(old));
+}
+
+TEST(CommandsBucket, PruneTouchesNothingThereWithoutAnAnswer) {
+  const std::string old = add_both(90h);
+  add_both(1h);
+  s3.denied = {"ListObjectsV2"};
+  const Printed printed = prune();
+  LONGS_EQUAL(kExitRemote, printed.code);
+  CHECK_TRUE(lab.in_bucket(old));
+  CHECK_TRUE(lab.has(old));
+}
+
+TEST(CommandsBucket, PruneAcceptsTheBreakInTheBucket) {
+  const uint64_t own = std::exchange(lab.etcd.cluster_id, 0x1234);
+  const std::string old = add_there(90h);
+  lab.etcd.cluster_id = own;
+  add_both(1h);
+  const Printed held = prune();
+  LONGS_EQUAL(0, held.code);
+  CHECK_TEXT(holds(held.out, "prune --accept-history"), held.out.c_str());
+  CHECK_TRUE(lab.in_bucket(old));
+  LONGS_EQUAL(0, prune(true, true).code);
+  CHECK_TRUE(lab.in_bucket(old));
+  LONGS_EQUAL(0, prune(false, true).code);
+  CHECK_FALSE(lab.in_bucket(old));
+}
+
+// As here: what is accepted is what lies there, not what a later break will be.
+TEST(CommandsBucket, PruneAcceptsNoBreakOfTheFuture) {
+  const uint64_t own = std::exchange(lab.etcd.cluster_id, 0x1234);
+  add_there(90h);
+  lab.etcd.cluster_id = own;
+  add_both(1h);
+  lab.clock.jump(10 * 24h);
+  LONGS_EQUAL(0, prune(false, true).code);
+  lab.clock.jump(-10 * 24h);
+  lab.clock.pass(1h);
+  lab.add_snapshot(30min, 900);
+  lab.etcd.revision = 50;
+  LONGS_EQUAL(0, command_run(lab.context));
+  LONGS_EQUAL(1, lab.log.count("Nothing is pruned: the history of the cluster changed"));
+}
+
+TEST(CommandsBucket, DeleteTakesItFromBothPlacesAndNothingElse) {
+  const std::string first = add_both(3h), second = add_there(2h), newest = add_both(1h);
+  s3.put("p11/" + first, "x");
+  LONGS_EQUAL(0, remove(first.substr(0, first.size() - 4)).code);
+  CHECK_FALSE(lab.in_bucket(first));
+  CHECK_FALSE(lab.has(first));
+  LONGS_EQUAL(0, remove(second).code);
+  CHECK_FALSE(lab.in_bucket(second));
+  LONGS_EQUAL(2, s3.objects().size());
+  LONGS_EQUAL(2, lab.log.count("Deleted remote backup"));
+  LONGS_EQUAL(1, lab.log.count("Deleted local backup"));
+}
+
+TEST(CommandsBucket, DeleteWithoutTheFlagLeavesTheBucketAlone) {
+  const std::string old = add_both(2h);
+  add_both(1h);
+  LONGS_EQUAL(0, remove(old, false, false).code);
+  CHECK_TRUE(lab.in_bucket(old));
+  LONGS_EQUAL(0, s3.calls.size());
+}
+
+TEST(CommandsBucket, DeleteKeepsTheNewestUnlessForced) {
+  const std::string old = add_there(2h), newest = add_there(1h);
+  s3.put("p1/2018-05-04T18:30:00Z_node-2_etcd.zip", "another host's");
+  s3.put("p1/rke_etcd_snapshot_2018-05-04T18:35:00Z.zip", "by hand");
+  s3.put("p1/2018-05-05T18:30:00Z_etcd.zip", "of a clock that ran ahead");
+  const Printed refused = remove(newest);
+  LONGS_EQUAL(kExitUsage, refused.code);
+  CHECK_TEXT(holds(refused.err, "--force"), refused.err.c_str());
+  CHECK_TRUE(lab.in_bucket(newest));
+  LONGS_EQUAL(0, remove(newest, true).code);
+  CHECK_FALSE(lab.in_bucket(newest));
+  CHECK_TRUE(lab.in_bucket(old));
+}
+
+TEST(CommandsBucket, DeleteTakesExactNamesOfOursOnly) {
+  add_both(2h);
+  add_both(1h);
+  for (const char* key : {"notes.txt", "garbage.zip", "pki.bundle.tar.gz"}) {
+    s3.put(std::string("p1/") + key, "x");
+  }
+  s3.put("outside.zip", "x");
+  const size_t before = s3.objects().size();
+  for (const char* name : {"", "notes.txt", "garbage", "garbage.zip", "pki.bundle.tar.gz", "*",
+                           "../outside.zip", "2018-05-04", "2018-05-04T16:40:16Z_ETCD"}) {
+    LONGS_EQUAL_TEXT(kExitUsage, remove(name, true).code, name);
+  }
+  LONGS_EQUAL(before, s3.objects().size());
+  LONGS_EQUAL(2, lab.files().size());
+}
+
+TEST(CommandsBucket, DeleteNeedsABucket) {
+  lab.settings.policy.s3.reset();
+  const std::string old = lab.add_snapshot(2h);
+  lab.add_snapshot(1h);
+  const Printed printed = remove(old);
+  LONGS_EQUAL(kExitUsage, printed.code);
+  CHECK_TRUE(holds(printed.err, "no bucket is configured"));
+  CHECK_TRUE(lab.has(old));
+}
+
+TEST(CommandsBucket, DeleteTellsOfALockAndKeepsTheFile) {
+  const std::string old = add_both(2h);
+  add_both(1h);
+  s3.locked = {"p1/" + old};
+  LONGS_EQUAL(kExitRemote, remove(old).code);
+  CHECK_TRUE(lab.in_bucket(old));
+  CHECK_TRUE(lab.has(old));
+}
+
+// Its own object has a name beside that one.
+TEST(CommandsBucket, DeleteSparesAnotherBackupUnderTheName) {
+  const std::string old = lab.add_snapshot(2h);
+  s3.put("p1/" + old, "another host's");
+  LONGS_EQUAL(0, command_run(lab.context));
+  const std::string beside = old.substr(0, old.find("_etcd")) + "_node-1_etcd.zip";
+  CHECK_TRUE(lab.in_bucket(beside));
+  remove(old);
+  STRCMP_EQUAL("another host's",
+               lab.in_bucket(old) ? s3.objects().at("p1/" + old).bytes.c_str() : "(deleted)");
+}
+
+TEST(CommandsBucket, SaveUploadsWhereItIsAskedTo) {
+  LONGS_EQUAL(0, save("one", false).code);
+  LONGS_EQUAL(0, s3.calls.size());
+  LONGS_EQUAL(0, save("two", true).code);
+  CHECK_TRUE(lab.same_in_bucket("two.zip"));
+  LONGS_EQUAL(1, lab.objects().size());
+  STRCMP_EQUAL("two", lab.log.field("Uploaded backup", "name").c_str());
+}
+
+TEST(CommandsBucket, SaveKeepsTheSnapshotWhereTheUploadFails) {
+  s3.denied = {"PutObject"};
+  LONGS_EQUAL(kExitRemote, save("one", true).code);
+  CHECK_TRUE(lab.has("one.zip"));
+  LONGS_EQUAL(1, lab.log.count("Backup is safe here, but not in the bucket"));
+}

@@ -1,0 +1,417 @@
+#include "s3/upload.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "base/stop.h"
+#include "client_lab.h"
+
+#include <CppUTest/TestHarness.h>
+
+using namespace etcd_snapshot;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int64_t kPart = 1 << 20;
+constexpr auto kPatience = 20s;
+
+// Bytes that differ from part to part.
+std::string bytes_of(int64_t size) {
+  std::string bytes(static_cast<size_t>(size), '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + i / 65536);
+  return bytes;
+}
+
+template <typename Holds>
+bool comes_true(Holds holds) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  return holds();
+}
+
+// Keeps calls waiting until it is opened, or until they are cancelled.
+struct Gate {
+  std::atomic<bool> open{false};
+  std::atomic<int> inside{0}, passed{0}, most{0};
+  void pass(const FakeCall& call) {
+    const int now = ++inside;
+    for (int before = most; before < now && !most.compare_exchange_weak(before, now);) continue;
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (!open && (call.request.cancel == nullptr || !*call.request.cancel) &&
+           std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(1ms);
+    }
+    --inside;
+    ++passed;
+  }
+};
+
+}  // namespace
+
+TEST_GROUP(ObjectUpload) {
+  ClientLab lab;
+  FakeS3& s3 = lab.s3;
+  UniqueFd file{memfd_create("growing", MFD_CLOEXEC)};
+  std::string content;
+  Gate gate;
+
+  void setup() override {
+    lab.settings.part_size_mib = 1;
+    lab.settings.retries = 0;  // threads share the clock
+  }
+  void fill(int64_t size) {
+    content = bytes_of(size);
+    CHECK_TRUE(pwrite(file.get(), content.data(), content.size(), 0) == size);
+    CHECK_TRUE(ftruncate(file.get(), size) == 0);
+  }
+  std::unique_ptr<ObjectUpload> begin(const std::string& key = "p1/a.zip") {
+    return std::make_unique<ObjectUpload>(lab.session(), key,
+                                          UniqueFd(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)), 0);
+  }
+  // A whole file in one go.
+  Result<UploadedObject> send(int64_t size, const std::string& key = "p1/a.zip") {
+    fill(size);
+    return begin(key)->finish(size);
+  }
+  void hold_parts() {
+    s3.latency = [this](const FakeCall& call) {
+      if (call.operation == "UploadPart") gate.pass(call);
+    };
+  }
+  // `change` happens right after `operation`, before anybody else looks.
+  void after(const std::string& operation, const std::function<void()>& change) {
+    s3.after = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+      if (call.operation == operation) change();
+      return std::nullopt;
+    };
+  }
+  void check_conflict(const Result<UploadedObject>& done, const char* what) {
+    CHECK_FALSE_TEXT(done.ok(), what);
+    if (done) return;
+    CHECK_TRUE_TEXT(done.error().kind == ErrorKind::kRemote, what);
+    STRCMP_EQUAL_TEXT("PreconditionFailed", done.error().s3_code.c_str(), what);
+    CHECK_TEXT(holds(done.error().message, "p1/a.zip"), done.error().message.c_str());
+  }
+};
+
+TEST(ObjectUpload, SendsWhatIsSmallerThanAPartInOneCallOnceItIsWhole) {
+  fill(kPart - 1);
+  auto upload = begin();
+  upload->available(100);
+  upload->available(kPart - 1);
+  LONGS_EQUAL(0, s3.calls.size());
+  const auto done = upload->finish(kPart - 1);
+  CHECK_TRUE(done.ok());
+  STRCMP_EQUAL("p1/a.zip", done->key.c_str());
+  LONGS_EQUAL(kPart - 1, done->size_bytes);
+  STRCMP_EQUAL(s3.objects().at("p1/a.zip").etag.c_str(), done->etag.c_str());
+  CHECK_TRUE(s3.objects().at("p1/a.zip").bytes == content);
+  LONGS_EQUAL(1, s3.count("PutObject"));
+  LONGS_EQUAL(0, s3.count("CreateMultipartUpload"));
+  upload.reset();
+  LONGS_EQUAL(0, s3.count("AbortMultipartUpload"));
+}
+
+TEST(ObjectUpload, SendsAnEmptyFile) {
+  CHECK_TRUE(send(0).ok());
+  STRCMP_EQUAL("", s3.objects().at("p1/a.zip").bytes.c_str());
+}
+
+TEST(ObjectUpload, CutsAtThePartsToTheByte) {
+  for (const int64_t size : {kPart, kPart + 1, 2 * kPart, 3 * kPart - 1}) {
+    s3.calls.clear();
+    const std::string key = "p1/" + std::to_string(size);
+    CHECK_TRUE(send(size, key).ok());
+    CHECK_TRUE(s3.objects().at(key).bytes == content);
+    LONGS_EQUAL(size == kPart ? 0 : (size + kPart - 1) / kPart, s3.count("UploadPart"));
+  }
+}
+
+TEST(ObjectUpload, SendsPartsWhileTheFileGrowsAndNamesNothingBeforeTheEnd) {
+  std::atomic<int> parts{0};
+  s3.latency = [&](const FakeCall& call) { parts += call.operation == "UploadPart"; };
+  auto upload = begin();
+  for (int part = 1; part <= 3; ++part) {
+    fill(part * kPart + 5);
+    upload->available(part * kPart + 5);
+    CHECK_TRUE(comes_true([&] { return parts == part; }));
+  }
+  fill(3 * kPart + 100);
+  int64_t last = 0;
+  CHECK_FALSE(s3.has("p1/a.zip"));
+  const auto done = upload->finish(3 * kPart + 100, [&](int64_t sent) {
+    CHECK_TRUE(sent >= last && sent <= 3 * kPart + 100);
+    last = sent;
+  });
+  CHECK_TRUE(done.ok());
+  LONGS_EQUAL(4, s3.count("UploadPart"));
+  CHECK_TRUE(s3.objects().at("p1/a.zip").bytes == content);
+  STRCMP_EQUAL(s3.objects().at("p1/a.zip").etag.c_str(), done->etag.c_str());
+  upload.reset();
+  LONGS_EQUAL(0, s3.count("AbortMultipartUpload"));
+  LONGS_EQUAL(0, s3.uploads.size());
+}
+
+TEST(ObjectUpload, SendsAsManyPartsAtATimeAsItIsToldTo) {
+  lab.settings.concurrency = 4;
+  hold_parts();
+  fill(7 * kPart);
+  auto upload = begin();
+  for (int part = 1; part <= 7; ++part) upload->available(part * kPart);
+  CHECK_TRUE(comes_true([&] { return gate.inside == 4; }));
+  std::this_thread::sleep_for(50ms);
+  LONGS_EQUAL(4, gate.inside);
+  gate.open = true;
+  CHECK_TRUE(upload->finish(7 * kPart).ok());
+  LONGS_EQUAL(4, gate.most);
+  LONGS_EQUAL(7, gate.passed);
+  CHECK_TRUE(s3.objects().at("p1/a.zip").bytes == content);
+}
+
+TEST(ObjectUpload, LetsTheWriterGoOnThoughTheServerHangs) {
+  s3.latency = [this](const FakeCall& call) { gate.pass(call); };
+  fill(6 * kPart);
+  auto upload = begin();
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t size = 0; size <= 6 * kPart; size += kPart / 8) upload->available(size);
+  CHECK_TRUE(std::chrono::steady_clock::now() - start < 5s);
+  CHECK_TRUE(comes_true([&] { return gate.inside > 0; }));
+  gate.open = true;
+  CHECK_TRUE(upload->finish(6 * kPart).ok());
+}
+
+TEST(ObjectUpload, SendsNothingWhereNothingWasBegun) {
+  begin().reset();
+  fill(100);
+  begin()->available(100);
+  LONGS_EQUAL(0, s3.calls.size());
+}
+
+TEST(ObjectUpload, TellsOfAPartThatFailedAtTheEndAndAborts) {
+  s3.before = [](const FakeCall& call) -> std::optional<FakeAnswer> {
+    const auto number = call.query.find("partNumber");
+    if (number == call.query.end() || number->second != "2") return std::nullopt;
+    return s3_error(403, "AccessDenied", "not this one");
+  };
+  fill(3 * kPart);
+  auto upload = begin();
+  for (int part = 1; part <= 3; ++part) upload->available(part * kPart);
+  const auto done = upload->finish(3 * kPart);
+  CHECK_FALSE(done.ok());
+  CHECK_TRUE(done.error().kind == ErrorKind::kRemote);
+  STRCMP_EQUAL("AccessDenied", done.error().s3_code.c_str());
+  LONGS_EQUAL(0, s3.count("CompleteMultipartUpload"));
+  upload.reset();
+  LONGS_EQUAL(1, s3.count("AbortMultipartUpload"));
+  LONGS_EQUAL(0, s3.uploads.size());
+  CHECK_FALSE(s3.has("p1/a.zip"));
+}
+
+TEST(ObjectUpload, TellsOfAnUploadThatCouldNotBegin) {
+  s3.denied = {"CreateMultipartUpload"};
+  fill(4 * kPart);
+  auto upload = begin();
+  upload->available(3 * kPart);
+  upload->available(4 * kPart);
+  const auto done = upload->finish(4 * kPart);
+  CHECK_FALSE(done.ok());
+  STRCMP_EQUAL("AccessDenied", done.error().s3_code.c_str());
+  upload.reset();
+  LONGS_EQUAL(1, s3.count("CreateMultipartUpload"));
+  LONGS_EQUAL(0, s3.count("UploadPart"));
+  LONGS_EQUAL(0, s3.count("AbortMultipartUpload"));
+}
+
+TEST(ObjectUpload, EndsItsThreadsAndAbortsWhereNobodyFinishesIt) {
+  hold_parts();
+  fill(6 * kPart);
+  auto upload = begin();
+  upload->available(6 * kPart);
+  CHECK_TRUE(comes_true([&] { return gate.inside == 4; }));
+  upload.reset();
+  LONGS_EQUAL(0, gate.inside);
+  LONGS_EQUAL(0, s3.uploads.size());
+  CHECK_TRUE(s3.last().operation == "AbortMultipartUpload");
+  CHECK_TRUE(s3.last().request.after_stop);
+  LONGS_EQUAL(10, s3.last().request.total_timeout_s);
+}
+
+TEST(ObjectUpload, LeavesToTheSweepWhatCannotBeAborted) {
+  s3.denied = {"AbortMultipartUpload", "CompleteMultipartUpload"};
+  CHECK_FALSE(send(2 * kPart).ok());
+  LONGS_EQUAL(1, s3.count("AbortMultipartUpload"));
+  LONGS_EQUAL(1, s3.uploads.size());
+  CHECK_FALSE(s3.has("p1/a.zip"));
+}
+
+TEST(ObjectUpload, ReplacesNothingThatIsThere) {
+  using Kind = FakeS3::WriteOnce;
+  for (const Kind kind : {Kind::kKnown, Kind::kRefused, Kind::kBadRequest, Kind::kIgnored}) {
+    s3.put_once = s3.complete_once = kind;
+    s3.put("p1/a.zip", "another's");
+    check_conflict(send(100), "in one");
+    check_conflict(send(2 * kPart), "in parts");
+    STRCMP_EQUAL("another's", s3.objects().at("p1/a.zip").bytes.c_str());
+    LONGS_EQUAL(0, s3.uploads.size());
+  }
+}
+
+// Between the look and the call; only a server that knows If-None-Match can help.
+TEST(ObjectUpload, ReplacesNothingThatComesAtTheLastMoment) {
+  s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation == "PutObject" || call.operation == "CompleteMultipartUpload") {
+      s3.put("p1/a.zip", "another's");
+    }
+    return std::nullopt;
+  };
+  for (const int64_t size : {int64_t{100}, 2 * kPart}) {
+    s3.buckets["backups"].clear();
+    check_conflict(send(size), "raced");
+    STRCMP_EQUAL("another's", s3.objects().at("p1/a.zip").bytes.c_str());
+  }
+  LONGS_EQUAL(0, s3.uploads.size());
+}
+
+TEST(ObjectUpload, WorksWithServersThatDoNotKnowTheCondition) {
+  using Kind = FakeS3::WriteOnce;
+  for (const Kind kind : {Kind::kRefused, Kind::kBadRequest, Kind::kIgnored}) {
+    s3.buckets["backups"].clear();
+    s3.put_once = s3.complete_once = kind;
+    CHECK_TRUE(send(100).ok());
+    CHECK_TRUE(send(2 * kPart, "p1/b.zip").ok());
+    CHECK_TRUE(s3.objects().at("p1/b.zip").bytes == content);
+  }
+}
+
+TEST(ObjectUpload, SettlesALostAnswerToCompleteByALook) {
+  lab.settings.retries = 1;
+  s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "CompleteMultipartUpload" || lab.given++ > 0) return std::nullopt;
+    return lost_connection();
+  };
+  const auto done = send(2 * kPart);
+  CHECK_TRUE(done.ok());
+  LONGS_EQUAL(2, s3.count("CompleteMultipartUpload"));
+  STRCMP_EQUAL(s3.objects().at("p1/a.zip").etag.c_str(), done->etag.c_str());
+  CHECK_TRUE(s3.objects().at("p1/a.zip").bytes == content);
+}
+
+TEST(ObjectUpload, BelievesNoLookThatShowsSomethingElse) {
+  s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "CompleteMultipartUpload") return std::nullopt;
+    s3.put("p1/a.zip", content + "?");
+    return s3_error(404, "NoSuchUpload");
+  };
+  const auto done = send(2 * kPart);
+  CHECK_FALSE(done.ok());
+  STRCMP_EQUAL("NoSuchUpload", done.error().s3_code.c_str());
+}
+
+TEST(ObjectUpload, RefusesAnObjectThatIsNotWhatWasSent) {
+  const struct {
+    const char* what;
+    std::function<void(FakeS3::Objects&)> change;
+    const char* part;
+  } rows[] = {{"size", [](auto& objects) { objects["p1/a.zip"].bytes.pop_back(); }, "holds "},
+              {"etag", [](auto& objects) { objects["p1/a.zip"].etag[0] ^= 1; }, "with ETag "},
+              {"gone", [](auto& objects) { objects.clear(); }, "is not there"}};
+  for (const auto& row : rows) {
+    for (const int64_t size : {int64_t{100}, 2 * kPart}) {
+      s3.buckets["backups"].clear();
+      after(size == 100 ? "PutObject" : "CompleteMultipartUpload",
+            [&] { row.change(s3.buckets["backups"]); });
+      const auto done = send(size);
+      CHECK_FALSE_TEXT(done.ok(), row.what);
+      CHECK_TRUE(done.error().kind == ErrorKind::kRemote);
+      CHECK_TEXT(holds(done.error().message, row.part), done.error().message.c_str());
+    }
+  }
+}
+
+// A name that is taken and an object that went wrong need different answers.
+TEST(ObjectUpload, SaysOfNothingButATakenNameThatItIsTaken) {
+  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag[0] ^= 1; });
+  const auto done = send(2 * kPart);
+  CHECK_FALSE(done.ok());
+  CHECK_TRUE(done.error().s3_code != "PreconditionFailed");
+}
+
+TEST(ObjectUpload, ComparesWithWhatItSentWhereCompleteSaysNoETag) {
+  s3.empty_etag = true;
+  CHECK_TRUE(send(2 * kPart).ok());
+  s3.buckets["backups"].clear();
+  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag = "other-2"; });
+  CHECK_FALSE(send(2 * kPart).ok());
+}
+
+TEST(ObjectUpload, TakesETagsThatAreNoDigestsUnderKms) {
+  lab.settings.sse = "aws:kms";
+  s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    const bool complete = call.operation == "CompleteMultipartUpload";
+    if (!complete && call.operation != "PutObject") return std::nullopt;
+    const std::string etag = "0123456789abcdef0123456789abcdef" + std::string(complete ? "-2" : "");
+    s3.buckets["backups"]["p1/a.zip"].etag = etag;
+    if (!complete) return FakeAnswer{200, {{"etag", "\"" + etag + "\""}}};
+    return FakeAnswer{
+        200,
+        {},
+        "<CompleteMultipartUploadResult><ETag>" + etag + "</ETag></CompleteMultipartUploadResult>"};
+  };
+  for (const int64_t size : {int64_t{100}, 2 * kPart}) {
+    s3.buckets["backups"].clear();
+    const auto done = send(size);
+    CHECK_TEXT(done.ok(), done ? "" : done.error().message.c_str());
+    CHECK_TRUE(done->etag.starts_with("0123456789abcdef"));
+  }
+}
+
+TEST(ObjectUpload, EndsWhenTheProcessIsAskedToStopAndAbortsAllTheSame) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    if (!install_stop_handlers()) _exit(100);
+    s3.latency = [this](const FakeCall& call) {
+      if (call.operation != "UploadPart") return;
+      kill(getpid(), SIGTERM);
+      gate.pass(call);
+    };
+    fill(3 * kPart);
+    auto upload = begin();
+    const auto done = upload->finish(3 * kPart);
+    if (done || done.error().kind != ErrorKind::kCancelled) _exit(101);
+    upload.reset();
+    if (!s3.uploads.empty() || s3.has("p1/a.zip")) _exit(102);
+    _exit(s3.last().operation == "AbortMultipartUpload" && s3.last().request.after_stop ? 0 : 103);
+  }
+  int status = 0;
+  LONGS_EQUAL(child, waitpid(child, &status, 0));
+  CHECK_TRUE(WIFEXITED(status));
+  LONGS_EQUAL(0, WEXITSTATUS(status));
+}
+
+TEST(ObjectUpload, SizesPartsSoThatTenThousandAreEnough) {
+  constexpr int64_t kMiB = 1 << 20, kGiB = int64_t{1} << 30;
+  LONGS_EQUAL(16 * kMiB, part_size_bytes(16, 0));
+  LONGS_EQUAL(16 * kMiB, part_size_bytes(16, 8 * kGiB));
+  LONGS_EQUAL(5 * kMiB, part_size_bytes(5, 40 * kGiB));
+  CHECK_TRUE(5 * kGiB == part_size_bytes(5120, 0));
+  CHECK_TRUE(5 * kGiB == part_size_bytes(5, int64_t{1} << 60));
+  for (const int64_t expected : {49 * kGiB, 200 * kGiB, 5 * 1024 * kGiB}) {
+    const int64_t part = part_size_bytes(5, expected);
+    CHECK_TRUE(part % kMiB == 0);
+    CHECK_TRUE((expected + part - 1) / part <= 10000);
+  }
+}
+
+TEST(ObjectUpload, KnowsTheETagOfParts) {
+  STRCMP_EQUAL("59adb24ef3cdbe0297f05b395827453f-1",
+               multipart_etag({"d41d8cd98f00b204e9800998ecf8427e"}).c_str());
+  STRCMP_EQUAL(
+      "72d27afac8e2fbd3662861b9d607a02c-2",
+      multipart_etag({"594f803b380a41396ed63dca39503542", "08f8e0260c64418510cefb2b06eee5cd"})
+          .c_str());
+  STRCMP_EQUAL("", multipart_etag({"d41d8cd98f00b204e9800998ecf8427e", "not-a-digest"}).c_str());
+}
