@@ -45,9 +45,9 @@ class Pki:
     def authority(self, cert, key, name):
         self.key(key)
         self.openssl("req", "-x509", "-new", "-key", key, "-out", cert, "-subj", "/CN=" + name,
-                     "-days", "30")
+                     "-days", "90")
 
-    def issue(self, file_name, common_name, ca=None, ca_key=None, extensions="ext", validity=("-days", "30")):
+    def issue(self, file_name, common_name, ca=None, ca_key=None, extensions="ext", validity=("-days", "90")):
         pair = Pair(self.path(file_name + ".pem"), self.path(file_name + "-key.pem"))
         request = self.path(file_name + ".csr")
         self.key(pair.key)

@@ -15,6 +15,7 @@ PART = "partNumber"
 def dated(certificates, name, starts, ends):
     """A server certificate of the right CA with these days in it (pki.expired() with other ones)."""
     pair = certificates.expired()
+    os.truncate(certificates.path("ca.db"), 0)
     certificates.openssl("ca", "-batch", "-config", certificates.path("ca.cnf"), "-in", certificates.path("expired.csr"),
                          "-cert", certificates.ca, "-keyfile", certificates.ca_key, "-extfile", certificates.path("ext"),
                          "-startdate", starts, "-enddate", ends, "-notext", "-out", certificates.path(name))
@@ -56,15 +57,15 @@ class Connections(StormCase):
         for what, act, method, query, error, hint in (
                 ("reset", wx.reset(), "HEAD", "", "reset", "ended the connection"),
                 ("reset", wx.reset(), "PUT", "", "PutObject", "ended the connection"),
-                ("in the body", wx.cut_body(2000), "PUT", "", "PutObject", "ended the connection"),
-                ("stalled body", wx.stall_body(2000), "PUT", "", "PutObject", ("stall_timeout_s", "firewall")),
+                ("in the body", wx.cut_body(1), "PUT", "", "PutObject", "ended the connection"),
+                ("stalled body", wx.stall_body(1), "PUT", "", "PutObject", ("stall_timeout_s", "firewall")),
                 ("stall", wx.stall(), "HEAD", "", "HeadObject", ("stall_timeout_s", "firewall")),
                 ("stall", wx.stall(), "GET", "list-type", "ListObjectsV2", "stall_timeout_s"),
                 ("hung up", wx.stall(0), "PUT", "", "PutObject", "ended the connection"),
                 ("half a HEAD", lambda exchange: exchange.link.sendall(b"HTTP/1.1 200 OK\r\nETag:") or exchange.close(),
-                 "HEAD", "", "HeadObject", "ended the connection"),
+                 "HEAD", "", "HeadObject", "endpoint"),
                 ("no HTTP", lambda exchange: exchange.link.sendall(b"SSH-2.0-OpenSSH\r\n") or exchange.close(),
-                 "HEAD", "", "HeadObject", "")):
+                 "HEAD", "", "HeadObject", "endpoint")):
             with self.subTest(what, method=method):
                 bucket, weather = self.bucket(), self.weather()
                 host = self.fresh_host(bucket, weather)
@@ -158,7 +159,7 @@ class LostAnswers(StormCase):
                 ("500 HEAD", wx.answer(500), "HEAD", ""),
                 ("503", wx.error(503, "SlowDown"), "GET", "list-type"),
                 ("reset", wx.reset(), "PUT", ""),
-                ("body cut", wx.cut_body(1000), "PUT", ""),
+                ("body cut", wx.cut_body(1), "PUT", ""),
                 ("stall", wx.stall(), "PUT", ""),
                 ("answer cut", wx.cut_answer(50), "GET", "list-type"),
                 ("error in 200", wx.answer(200, wx.error_xml("InternalError")), "GET", "list-type"),
@@ -202,18 +203,18 @@ class LostAnswers(StormCase):
     def test_servers_without_if_none_match(self):
         for what, act in (("501", wx.refuse_header("if-none-match")),
                           ("400", wx.refuse_header("if-none-match", 400, "InvalidArgument")),
-                          ("ignored", lambda exchange: exchange.forward(without=("if-none-match",)))):
+                          ("ignored", self.put_anyway)):
             with self.subTest(what):
                 bucket, weather = self.bucket(), self.weather()
                 weather.when(act, "PUT", times=None)
                 host = self.fresh_host(bucket, weather)
                 self.survives(host, bucket)
-                # The same second again, by a host that lost its files: what is there stays.
-                other = self.fresh_host(bucket, weather)
-                self.api.put(bucket, "other_etcd.zip", b"x")
-                self.assertExit(other.cycle(), 0)
-                self.assertInBucket(host, bucket, host.files)
-                self.assertInBucket(host, bucket, [])
+
+    def put_anyway(self, exchange):
+        """As a server that does not look at If-None-Match."""
+        _, bucket, key = exchange.seen.key.split("/", 2)
+        etag = self.api.put(bucket, key, b"".join(exchange.pieces()))
+        exchange.answer(200, "", {"ETag": f'"{etag}"'})
 
 
 class Parts(StormCase):
@@ -235,7 +236,7 @@ class Parts(StormCase):
                  "UploadId", ""),
                 ("reset in a part", wx.cut_body(MIB), "PUT", PART, "UploadPart", "ended the connection"),
                 ("stall in a part", wx.stall_body(MIB), "PUT", PART, "UploadPart", "stall_timeout_s"),
-                ("part without ETag", wx.edit(lambda body: body, ETag=None), "PUT", PART, "no ETag", "proxy"),
+                ("part without ETag", wx.edit(lambda body: body, ETag=None), "PUT", PART, "no ETag", "what is between"),
                 ("part of other bytes", wx.edit(lambda body: body, ETag='"' + "0" * 32 + '"'), "PUT", PART,
                  "InvalidPart", ""),
                 ("503", wx.error(503, "SlowDown"), "PUT", PART, "SlowDown", "concurrency"),
@@ -306,4 +307,3 @@ class Parts(StormCase):
         self.assertLess(time.monotonic() - began, 20)
         self.assertInBucket(host, bucket, host.files)
         self.assertEqual(self.api.keys_of(bucket), host.files)
-        result = host.cycle(after_s=86400 + 60, env={})
