@@ -83,11 +83,14 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
                                               size_bytes);
     }
     auto done = upload->finish(size_bytes, progress);
-    if (done || done.error().s3_code != "PreconditionFailed") return done;
+    const bool taken = !done && done.error().s3_code == "PreconditionFailed";
+    if (done || (!taken && done.error().s3_code != kNotWhatWasSent)) return done;
     upload.reset();
-    // An answer that was lost, or an earlier run, may have put it there.
-    ES_ASSIGN(same, bucket_.holds(object, fd, size_bytes));
-    if (same) return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
+    if (taken) {
+      // An answer that was lost, or an earlier run, may have put it there.
+      ES_ASSIGN(same, bucket_.holds(object, fd, size_bytes));
+      if (same) return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
+    }
     if (number == kNamesBeside) return done;
     const std::string next = object_beside(file_name, base, number + 1);
     context_.log.write({.level = LogLevel::kWarning,

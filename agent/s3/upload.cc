@@ -26,11 +26,11 @@ bool is_md5(std::string_view etag) {
   return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == etag.npos;
 }
 
-Error conflict(const std::string& what) {
+Error conflict(const std::string& what, const char* code) {
   Error error;
   error.kind = ErrorKind::kRemote;
   error.message = what;
-  error.s3_code = "PreconditionFailed";
+  error.s3_code = code;
   return error;
 }
 
@@ -196,14 +196,15 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
                                                     const std::string& computed_etag) {
   ES_ASSIGN(found, client.head(key));
   const std::string place = session.location.display() + "/" + key;
-  if (!found) return conflict(place + ": was uploaded, but is not there");
+  if (!found) return conflict(place + ": was uploaded, but is not there", kNotWhatWasSent);
   const bool md5_counts = !computed_etag.empty() && found->encryption != "aws:kms" &&
                           found->encryption != "aws:kms:dsse";
   const std::string& expected = md5_counts ? computed_etag : answered_etag;
   if (found->size_bytes != available || (!expected.empty() && found->etag != expected)) {
     return conflict(place + ": holds " + std::to_string(found->size_bytes) + " bytes with ETag " +
-                    found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
-                    expected + " were sent");
+                        found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
+                        expected + " were sent",
+                    kNotWhatWasSent);
   }
   return UploadedObject{key, available, found->etag};
 }
@@ -211,7 +212,9 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
 // Not every server knows If-None-Match: so that what is there already is kept, look.
 Result<void> ObjectUpload::State::check_free(S3Client& client) {
   ES_ASSIGN(there, client.head(key));
-  if (there) return conflict(session.location.display() + "/" + key + ": is there already");
+  if (there)
+    return conflict(session.location.display() + "/" + key + ": is there already",
+                    "PreconditionFailed");
   return {};
 }
 

@@ -13,6 +13,10 @@
 
 namespace etcd_snapshot {
 
+// s3_code of finish() where the object is not what was sent, although the server took it: another
+// host completed later, or the bytes were changed.
+inline constexpr char kNotWhatWasSent[] = "NotWhatWasSent";
+
 struct UploadedObject {
   std::string key;
   int64_t size_bytes = 0;
@@ -36,7 +40,8 @@ class ObjectUpload {
 
   // The file is whole, proven and has its name. Sends what is left, completes, and compares size
   // and ETag of the object with what was sent. An object that is there under the key already is
-  // never replaced where the server can help it: error with s3_code "PreconditionFailed".
+  // never replaced where the server can help it: error with s3_code "PreconditionFailed"; what is
+  // there may still be the same file, from a call whose answer was lost.
   // `progress` (may be empty) is called about every 200 ms with the bytes that are there.
   Result<UploadedObject> finish(int64_t size_bytes,
                                 const std::function<void(int64_t sent_bytes)>& progress = {});
