@@ -81,7 +81,7 @@ class Offsite final : public ArchiveFollower {
   Result<UploadedObject> send(const std::string& file_name, const std::string& base, int fd,
                               int64_t size_bytes, std::unique_ptr<ObjectUpload> begun);
   void report_pruned(const RemotePruner::Outcome& outcome);
-  void sweep();
+  void sweep(const Search& search);
   void remember();
   Error explain(Error error) const;
   Result<void> find_anchor(SnapshotDirectory& directory);

@@ -166,9 +166,11 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
   return {};
 }
 
-void Offsite::sweep() {
+void Offsite::sweep(const Search& search) {
   // Needs rights beyond those of an upload; without them there is nothing to do and to tell.
-  const auto swept = bucket_.sweep_uploads(context_.clock.now());
+  const auto swept = bucket_.sweep_uploads(context_.clock.now(), [&](const std::string& name) {
+    return search.by_object.contains(name);  // named by hand
+  });
   if (!swept) return;
   for (const std::string& name : *swept) {
     context_.log.write({.message = "Aborted an upload that was never finished",
@@ -212,6 +214,7 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
   for (size_t i = 0; i < search.locals.size(); ++i) {
     if (search.there[i]) released_.insert(search.locals[i].file_name);
   }
+  ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   return looked;
 }
 
@@ -227,7 +230,7 @@ Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   remember();
   if (!done) return explain(done.take_error());
-  sweep();
+  sweep(search);
   return {};
 }
 

@@ -52,6 +52,17 @@ Result<std::string> find_copy(Offsite& offsite, const LocalCopy& here) {
   return std::string();
 }
 
+// The name of a one-time snapshot, which is that of its file without the extension.
+std::string base_of(const std::string& file_name) {
+  for (const Compression compression : {Compression::kZip, Compression::kZstd}) {
+    const std::string_view extension = archive_extension(compression);
+    if (file_name.ends_with(extension)) {
+      return file_name.substr(0, file_name.size() - extension.size());
+    }
+  }
+  return file_name;
+}
+
 }  // namespace
 
 Error ambiguous(const std::string& wanted, const std::string& one, const std::string& other) {
@@ -93,7 +104,7 @@ Result<bool> delete_object(Context& context, const std::string& wanted,
   ES_ASSIGN(faults, bucket.remove({object.file_name}));
   if (!faults.empty()) return bucket.delete_error(faults.front());
   context.log.write({.message = "Deleted remote backup",
-                     .fields = {{"name", name ? name->base : object.file_name}},
+                     .fields = {{"name", name ? name->base : base_of(object.file_name)}},
                      .message_id = kDeletedRemote});
   return true;
 }

@@ -52,7 +52,9 @@ Result<std::vector<RemoteSnapshot>> list_remote(
   std::sort(found.begin(), found.end(), newer);
   int read = 0;
   for (RemoteSnapshot& snapshot : found) {
-    if (known(snapshot.object) || read == max_manifests) continue;
+    // A bare database cannot carry a manifest.
+    const bool bare = !has_archive_extension(snapshot.object.file_name);
+    if (bare || known(snapshot.object) || read == max_manifests) continue;
     ++read;
     ES_ASSIGN(manifest, bucket.manifest(snapshot.object));
     snapshot.looked_at = true;

@@ -46,11 +46,6 @@ bool is_gone(const Result<T>& result) {
   return !result && result.error().s3_code == "NoSuchKey";
 }
 
-// An upload that this agent, and nobody else, may have begun and left.
-bool is_our_name(const std::string& file_name) {
-  return parse_snapshot_name(file_name).has_value();
-}
-
 }  // namespace
 
 std::string Bucket::display() const {
@@ -157,7 +152,8 @@ Error Bucket::delete_error(const DeleteFault& fault) const {
   return error;
 }
 
-Result<std::vector<std::string>> Bucket::sweep_uploads(UnixSeconds now) {
+Result<std::vector<std::string>> Bucket::sweep_uploads(
+    UnixSeconds now, const std::function<bool(const std::string&)>& also_ours) {
   const std::string prefix = session_.prefix();
   std::vector<std::string> swept;
   std::string key_marker, id_marker;
@@ -166,7 +162,7 @@ Result<std::vector<std::string>> Bucket::sweep_uploads(UnixSeconds now) {
     for (const ListedUpload& upload : page.uploads) {
       if (!upload.key.starts_with(prefix) || upload.initiated + kAbandoned > now) continue;
       const std::string name = upload.key.substr(prefix.size());
-      if (!is_our_name(name)) continue;
+      if (!parse_snapshot_name(name) && !also_ours(name)) continue;
       ES_TRY(client_.abort_upload(upload.key, upload.upload_id));
       swept.push_back(name);
     }

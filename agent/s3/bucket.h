@@ -47,10 +47,12 @@ class Bucket {
   // What remove() could not delete, as an error.
   Error delete_error(const DeleteFault& fault) const;
 
-  // Aborts multipart uploads of names of this agent's grammar that were begun more than a day
-  // before `now`. Returns their file names. Needs more than the upload itself (s3:
-  // ListBucketMultipartUploads): the error with s3_code "AccessDenied" is nobody's worry.
-  Result<std::vector<std::string>> sweep_uploads(UnixSeconds now);
+  // Aborts multipart uploads that were begun more than a day before `now`, of names of this agent's
+  // grammar and of those that `also_ours` takes (file names). Returns their file names. Needs more
+  // than the upload itself (s3: ListBucketMultipartUploads): the error with s3_code "AccessDenied"
+  // is nobody's worry.
+  Result<std::vector<std::string>> sweep_uploads(
+      UnixSeconds now, const std::function<bool(const std::string&)>& also_ours);
 
  private:
   S3Session& session_;

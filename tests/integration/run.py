@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True
 import agent  # noqa: E402  (the path comes first)
 import rgw  # noqa: E402
 
-LONGEST_FIRST = ("test_large", "test_etcd", "test_faults", "test_interrupted", "test_connection")
+LONGEST_FIRST = ("test_s3_large", "test_large", "test_etcd", "test_faults", "test_interrupted", "test_connection")
 
 
 class Lines(unittest.TestResult):

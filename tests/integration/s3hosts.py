@@ -105,7 +105,7 @@ class BucketCase(S3Case, SharedMember):
         self.assertEqual(result.messages("error") + result.messages("warning"), [], str(result))
         self.assertEqual(len(result.created), 1, str(result))
         self.assertEqual([line["name"] for line in result.named("Uploaded backup")], result.created)
-        name, = [name for name in host.files if name.rpartition("_etcd")[0] == result.created[0].rpartition("_etcd")[0]]
+        name, = [name for name in host.files if name in {result.created[0] + end for end in ("", ".zip", ".zst")}]
         self.assertInBucket(host, bucket, [name], folder)
         return name
 
@@ -120,7 +120,14 @@ class BucketCase(S3Case, SharedMember):
         """The bucket failed, and that was told; the snapshot is here."""
         self.assertExit(result, *codes)
         self.assertEqual(len(result.created), 1, str(result))
+        self.assertEqual(result.named("Uploaded backup"), [], str(result))
         self.assertSays(result, "Backup is safe here, but not in the bucket", "error")
+
+    def assertBehind(self, result):
+        """This snapshot is there, others are not yet."""
+        self.assertExit(result, 76)
+        self.assertEqual([line["name"] for line in result.named("Uploaded backup")], result.created)
+        self.assertSays(result, "The bucket is not up to date", "error")
 
 
 class Gate:

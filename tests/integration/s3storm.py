@@ -13,18 +13,23 @@ _numbers = itertools.count(1)
 class StormCase(BucketCase):
     def fresh_host(self, bucket, weather=None, **more):
         """With a directory of its own: one for each subtest."""
-        return self.host(bucket, weather, name=f"host{next(_numbers)}", **more)
+        host = self.host(bucket, weather, name=f"host{next(_numbers)}", **more)
+        os.makedirs(host.directory, mode=0o700, exist_ok=True)
+        return host
 
     def storm(self, host, error=(), hint=(), **options):
         """A cycle that does not get through to the bucket. Its one error holds all of these words."""
         result = host.cycle(**options)
-        self.assertSafeHere(result)
+        self.assertExit(result, 76)
+        self.assertEqual(len(result.created), 1, str(result))
         self.assertSaid(result, error, hint)
         self.assertSafe(host, result)
         return result
 
     def assertSaid(self, result, error=(), hint=()):
-        line, = [line for line in result.lines if line["level"] == "error"]
+        lines = [line for line in result.lines if line["level"] == "error"]
+        self.assertEqual(len(lines), 1, str(result))
+        line = lines[0]
         for field, words in (("error", error), ("hint", hint)):
             text = line.get(field, "")
             for word in (words,) if isinstance(words, str) else words:

@@ -1,6 +1,5 @@
 """Whose keys they are: every source of them, at a real server where that takes them; what is refused,
 and how it is told; and that the least rights are enough. No secret gets anywhere."""
-import contextlib
 import os
 import time
 
@@ -104,10 +103,8 @@ class Sources(KeyCase):
     def test_a_container(self):
         bucket, keys = self.bucket(), self.api.assume_role()
         fake, environment = self.container(keys, token=TOKEN)
-        for ahead, more in enumerate(({"AWS_CONTAINER_AUTHORIZATION_TOKEN": TOKEN},)):
-            host = self.keyless(bucket, **environment, **more)
-            host.ahead_s = 5 * ahead
-            self.works(bucket, host, "the role of this container", keys)
+        host = self.keyless(bucket, **environment, AWS_CONTAINER_AUTHORIZATION_TOKEN=TOKEN)
+        self.works(bucket, host, "the role of this container", keys)
         fake.token = "one-word"
         file = self.write(self.path("container-token"), "one-word\n")
         host = self.keyless(bucket, **environment, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=file)
@@ -183,7 +180,8 @@ class Failures(KeyCase):
                 ("identity empty", {**identity, "AWS_WEB_IDENTITY_TOKEN_FILE": empty}, empty + " is empty", "token"),
                 ("identity of two words", {**identity, "AWS_WEB_IDENTITY_TOKEN_FILE": spaces}, spaces, "alone"),
                 ("no role", {**identity, "AWS_ROLE_ARN": ""}, "AWS_ROLE_ARN", "both"),
-                ("STS away", {**identity, "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"}, "STS at http://127.0.0.1:1", ""),
+                ("STS away", {**identity, "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1"}, "STS at http://127.0.0.1:1",
+                 ""),
                 ("no token for the container", address, ("container", "HTTP 401"), "AWS_CONTAINER_CREDENTIALS"),
                 ("container elsewhere", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/x"},
                  "http://192.0.2.1", "https://"),
@@ -220,7 +218,8 @@ class Failures(KeyCase):
         fake, environment = self.instance(rgw.LAB)
         roles = fake.ROLES + fake.role
         for what, answer in (("HTML", (200, wx.HTML)), ("no JSON", (200, "{")), ("500", (500, "")),
-                             ("no token", (200, '{"AccessKeyId":"A","SecretAccessKey":"B","Expiration":"2099-01-01T00:00:00Z"}')),
+                             ("no token", (200, '{"AccessKeyId":"A","SecretAccessKey":"B",'
+                                                '"Expiration":"2099-01-01T00:00:00Z"}')),
                              ("failed", (200, '{"Code":"AssumeRoleUnauthorizedAccess","Message":"not allowed"}')),
                              ("evil", (200, '{"AccessKeyId":"A\\r\\nX: y","SecretAccessKey":"B","Token":"c",'
                                             '"Expiration":"2099-01-01T00:00:00Z"}')),
@@ -250,15 +249,15 @@ class Renewal(KeyCase):
         for what in ("instance", "container", "web_identity"):
             with self.subTest(what):
                 bucket, weather = self.bucket(), self.weather()
-                fake, environment = getattr(self, what)(first, lifetime_s=2)
+                fake, environment = getattr(self, what)(first, lifetime_s=3)
                 host = self.keyless(bucket, weather, **environment)
-                host.section("s3").update(max_rate_mib_s=4, concurrency=1)
+                host.section("s3").update(max_rate_mib_s=3, concurrency=1)
 
                 def renewed(_, fake=fake):
                     if fake.handed_out:
                         fake.keys, fake.lifetime_s = second, 3600
                 fake.override = renewed
-                result = host.cycle()
+                result = host.cycle(after_s=0)
                 self.assertUploaded(result, host, bucket)
                 self.assertEqual(fake.handed_out, 2)
                 signers = self.signers(weather)
@@ -289,11 +288,11 @@ class Renewal(KeyCase):
 
     def test_a_service_that_is_away_when_they_end(self):
         bucket, weather = self.bucket(), self.weather()
-        fake, environment = self.container(self.api.assume_role(), lifetime_s=2)
+        fake, environment = self.container(self.api.assume_role(), lifetime_s=3)
         host = self.keyless(bucket, weather, **environment)
-        host.section("s3").update(max_rate_mib_s=4, concurrency=1)
+        host.section("s3").update(max_rate_mib_s=3, concurrency=1)
         fake.override = lambda _: (503, "") if fake.handed_out else None
-        result = self.storm(host, ("the role of this container", "expired at", "could not be renewed"))
+        result = self.storm(host, ("the role of this container", "expired at", "could not be renewed"), after_s=0)
         self.assertNoSecrets(result, fake.keys)
         fake.override, fake.lifetime_s = None, 3600
         self.assertExit(host.cycle(), 0)
@@ -350,9 +349,8 @@ class LeastRights(BucketCase):
                 self.api.put(bucket, EXPIRED, b"of old")
                 began = time.monotonic()
                 result = host.cycle()
-                self.assertSafeHere(result)
+                self.assertExit(result, 76)
+                self.assertEqual(len(result.created), 1, str(result))
                 line, = [line for line in result.lines if line["level"] == "error"]
                 self.assertIn(right, line["hint"])
                 self.assertLess(time.monotonic() - began, 15)
-                with contextlib.suppress(IndexError):
-                    self.assertNotEqual(host.run("check").code, 1)

@@ -16,8 +16,8 @@ class Save(BucketCase):
         host = self.host(bucket)
         host.policy = POLICY
         host.section("s3")["lookup"] = "path"
-        result = host.run("save", "--s3", "--name", "vor dem Größten", "--bucket-name", bucket, "--folder", "by/hand",
-                          "--s3-endpoint", self.s3.tls_endpoint, "--s3-endpoint-ca", self.s3.ca,
+        result = host.run("save", "--s3", "--name", "vor dem Größten", "--bucket-name", bucket,
+                          "--folder", "by/hand", "--s3-endpoint", self.s3.tls_endpoint, "--s3-endpoint-ca", self.s3.ca,
                           "--access-key", rgw.LAB.access_key, "--secret-key", rgw.LAB.secret_key,
                           "--region", "us-east-1")
         self.assertUploaded(result, host, bucket, "by/hand/")

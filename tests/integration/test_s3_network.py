@@ -16,9 +16,10 @@ def dated(certificates, name, starts, ends):
     """A server certificate of the right CA with these days in it (pki.expired() with other ones)."""
     pair = certificates.expired()
     os.truncate(certificates.path("ca.db"), 0)
-    certificates.openssl("ca", "-batch", "-config", certificates.path("ca.cnf"), "-in", certificates.path("expired.csr"),
-                         "-cert", certificates.ca, "-keyfile", certificates.ca_key, "-extfile", certificates.path("ext"),
-                         "-startdate", starts, "-enddate", ends, "-notext", "-out", certificates.path(name))
+    certificates.openssl("ca", "-batch", "-config", certificates.path("ca.cnf"), "-in",
+                         certificates.path("expired.csr"), "-cert", certificates.ca, "-keyfile", certificates.ca_key,
+                         "-extfile", certificates.path("ext"), "-startdate", starts, "-enddate", ends, "-notext",
+                         "-out", certificates.path(name))
     pair.cert = certificates.path(name)
     return pair
 
@@ -121,7 +122,8 @@ class Certificates(StormCase):
         other_ca, stranger = certificates.other_authority()
         for what, pair, error, hint in (
                 ("another CA", stranger, ("not accepted", "CN=other CA", "not trusted"), ("custom_ca", "ca_file")),
-                ("expired", certificates.expired(), ("not accepted", "expired", "2020-01-02"), ("renew", "timedatectl")),
+                ("expired", certificates.expired(), ("not accepted", "expired", "2020-01-02"),
+                 ("renew", "timedatectl")),
                 ("not yet valid", dated(certificates, "early.pem", "20990101000000Z", "20990201000000Z"),
                  ("not accepted", "not yet valid", "2099-01-01"), "timedatectl"),
                 ("wrong name", certificates.elsewhere(), ("not accepted", "elsewhere.example"),
@@ -129,7 +131,8 @@ class Certificates(StormCase):
             with self.subTest(what):
                 self.spoiled(pair, certificates, error, hint, ca_text=ca_text)
         with self.subTest("no custom_ca"):
-            self.spoiled(certificates.server, certificates, ("not accepted", "CN=private CA"), "custom_ca of cluster.yml")
+            self.spoiled(certificates.server, certificates, ("not accepted", "CN=private CA"),
+                         "custom_ca of cluster.yml")
         with self.subTest("the CA of another"), open(other_ca) as text:
             self.spoiled(certificates.server, certificates, ("not accepted", "CN=private CA"),
                          "one of them must be the authority", ca_text=text.read())
@@ -218,9 +221,9 @@ class LostAnswers(StormCase):
 
 
 class Parts(StormCase):
-    """The database has 12 MiB that do not compress: two parts of 5 MiB and a shorter one."""
+    """The database has 8 MiB that do not compress: more than one part of 5 MiB."""
 
-    fill_bytes = 12 * MIB
+    fill_bytes = 8 * MIB
 
     def host(self, *args, **more):
         host = super().host(*args, **more)

@@ -264,6 +264,18 @@ class Documents(StormCase):
         self.listed(wx.answer(200, wx.error_xml("AccessDenied")), "AccessDenied", "s3:ListBucket")
 
 
+class Words(StormCase):
+    def test_what_is_in_the_bucket_is_not_called_missing(self):
+        """The upload was compared and told; only what comes after it fails."""
+        bucket, weather = self.bucket(), self.weather()
+        host = self.fresh_host(bucket, weather)
+        weather.when(wx.error(500, "InternalError"), "GET", query="list-type", times=None)
+        result = host.cycle()
+        self.assertExit(result, 76)
+        self.assertEqual([line["name"] for line in result.named("Uploaded backup")], result.created)
+        self.assertFalse([text for text in result.messages("error") if "not in the bucket" in text], str(result))
+
+
 class Folders(StormCase):
     def test_relative_names_are_refused_as_configuration(self):
         bucket = self.bucket()
@@ -276,7 +288,8 @@ class Folders(StormCase):
 
     def test_odd_names_in_bad_weather(self):
         """Slashes, spaces and Unicode; what is missing there is found and comes to the same place."""
-        for folder, prefix in (("/p1//", None), ("//p1/", "p1/"), (" p 1/ä€😀/", " p 1/ä€😀/"), ("p+1%2F&=?#", "p+1%2F&=?#/")):
+        for folder, prefix in (("/p1//", None), ("//p1/", "p1/"), (" p 1/ä€😀/", " p 1/ä€😀/"),
+                               ("p+1%2F&=?#", "p+1%2F&=?#/")):
             with self.subTest(folder):
                 bucket, weather = self.bucket(), self.weather()
                 host = self.fresh_host(bucket, weather, folder=folder)
