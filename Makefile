@@ -22,6 +22,7 @@ bindir ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 docdir ?= $(datadir)/doc/etcd-snapshot
+completionsdir ?= $(datadir)/bash-completion/completions
 # Debian 12 splits the root prefix off; /usr keeps what systemd.pc says.
 rootprefix ?= $(if $(filter /usr,$(prefix)),$(shell $(PKG_CONFIG) --variable=rootprefix systemd 2>/dev/null),$(prefix))
 systemd_var = $(or $(shell $(PKG_CONFIG) --define-variable=prefix=$(prefix) --define-variable=rootprefix=$(rootprefix) --define-variable=root_prefix=$(rootprefix) --variable=$(1) systemd 2>/dev/null),$(2))
@@ -104,7 +105,8 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc tests/unit/s3/credentials_test.cc tests/unit/s3/client_test.cc \
-	tests/unit/s3/upload_test.cc tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/session_test.cc \
+	tests/unit/s3/upload_test.cc tests/unit/s3/upload_parts_test.cc \
+	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
@@ -223,7 +225,7 @@ INSTALLED := $(bindir)/etcd-snapshot $(systemdsystemgeneratordir)/etcd-snapshot-
 	$(tmpfilesdir)/etcd-snapshot.conf $(catalogdir)/etcd-snapshot.catalog \
 	$(mandir)/man8/etcd-snapshot.8 $(mandir)/man5/etcd-snapshot.conf.5 \
 	$(mandir)/man8/etcd-snapshot-generator.8 $(docdir)/examples/cluster.yml \
-	$(docdir)/examples/etcd-snapshot.conf
+	$(docdir)/examples/etcd-snapshot.conf $(completionsdir)/etcd-snapshot
 
 install: all
 	$(INSTALL) -D -m 0755 build/etcd-snapshot $(DESTDIR)$(bindir)/etcd-snapshot
@@ -238,6 +240,7 @@ install: all
 	$(INSTALL) -D -m 0644 man/etcd-snapshot.conf.5 $(DESTDIR)$(mandir)/man5/etcd-snapshot.conf.5
 	$(INSTALL) -D -m 0644 etc/cluster.yml.example $(DESTDIR)$(docdir)/examples/cluster.yml
 	$(INSTALL) -D -m 0644 etc/etcd-snapshot.conf $(DESTDIR)$(docdir)/examples/etcd-snapshot.conf
+	$(INSTALL) -D -m 0644 etc/etcd-snapshot.bash-completion $(DESTDIR)$(completionsdir)/etcd-snapshot
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/etcd-snapshot
 	@echo "Installed. Next: write $(sysconfdir)/etcd-snapshot/cluster.yml (an example is in $(docdir)/examples), then"
 	@echo "  systemd-tmpfiles --create etcd-snapshot.conf && journalctl --update-catalog"

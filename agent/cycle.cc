@@ -128,10 +128,17 @@ class Cycle {
 
   void open_offsite() {
     if (!policy_.s3) return;
-    const Nanoseconds time = std::max(policy_.interval, kLeastBucketTime);
-    bucket_deadline_ = started_ + time;
-    if (context_.deadline) bucket_deadline_ = std::min(bucket_deadline_, *context_.deadline);
-    auto opened = Offsite::open(context_, bucket_deadline_);
+    bucket_deadline_ = started_ + std::max(policy_.interval, kLeastBucketTime);
+    Offsite::Patience patience;
+    if (context_.deadline && *context_.deadline <= bucket_deadline_) {
+      bucket_deadline_ = *context_.deadline;
+    } else {
+      patience.hint =
+          "the bucket was too slow for the time between two snapshots: the next cycle goes on; "
+          "raise interval_hours, or find out what slows the way to it";
+    }
+    patience.deadline = bucket_deadline_;
+    auto opened = Offsite::open(context_, std::move(patience));
     if (opened) {
       offsite_ = std::move(*opened);
     } else {

@@ -26,13 +26,19 @@ Offsite::Offsite(Context& context, std::unique_ptr<S3Session> session,
       bucket_(*session_, client_),
       ledger_(UploadLedger::read(runtime_directory(), bucket_.display())) {}
 
-Result<std::unique_ptr<Offsite>> Offsite::open(Context& context,
-                                               std::optional<Nanoseconds> deadline) {
+Offsite::Patience Offsite::of_a_command(const Clock& clock) {
+  return {clock.monotonic() + std::chrono::minutes(10),
+          "the bucket came to no end in ten minutes: look at the server"};
+}
+
+Result<std::unique_ptr<Offsite>> Offsite::open(Context& context, Patience patience) {
   ES_ASSIGN(session, S3Session::open(*context.settings.policy.s3, context.settings.host.s3,
                                      context.clock, context.make_http));
-  session->deadline = deadline;
+  session->deadline = patience.deadline;
   ES_ASSIGN(http, context.make_http());
-  return std::unique_ptr<Offsite>(new Offsite(context, std::move(session), std::move(http)));
+  std::unique_ptr<Offsite> offsite(new Offsite(context, std::move(session), std::move(http)));
+  offsite->late_hint_ = std::move(patience.hint);
+  return offsite;
 }
 
 void Offsite::begin(const std::string& file_name, int fd, int64_t expected_bytes) {
@@ -61,11 +67,7 @@ Error Offsite::explain(Error error) const {
   // The bucket's failure, whatever it failed of; but to have been asked to stop is none.
   if (error.kind != ErrorKind::kCancelled) error.kind = ErrorKind::kRemote;
   const bool late = session_->deadline && context_.clock.monotonic() >= *session_->deadline;
-  if (late && error.kind == ErrorKind::kRemote) {
-    error.hint =
-        "the bucket was too slow for the time between two snapshots: the next cycle goes on; raise "
-        "interval_hours, or find out what slows the way to it";
-  }
+  if (late && error.kind == ErrorKind::kRemote) error.hint = late_hint_;
   return error;
 }
 
@@ -134,7 +136,9 @@ Result<void> Offsite::upload_bundle(const SnapshotDirectory& directory) {
         client_.put_object(bucket_.key_of(kPkiBundleName), {fd.get(), 0, status.st_size}, false));
     return true;
   }();
-  if (!put && put.error().code == ENOENT) return {};  // there is none
+  if (!put && put.error().kind == ErrorKind::kStorage && put.error().code == ENOENT) {
+    return {};  // there is none
+  }
   if (!put) return explain(put.take_error());
   if (*put) {
     context_.log.write({.message = "Uploaded certificate bundle",

@@ -18,10 +18,17 @@ namespace etcd_snapshot {
 
 class Offsite final : public ArchiveFollower {
  public:
-  // `deadline` (Clock::monotonic()): when the bucket has had its time. Sends nothing. kConfig for a
+  // When the bucket has had its time (Clock::monotonic(); none: never), and what to say then.
+  struct Patience {
+    std::optional<Nanoseconds> deadline{};
+    std::string hint = "backup_config.timeout is over: raise it, or find out what slows the bucket";
+  };
+  // For a command that somebody waits for: a list without end has one.
+  static Patience of_a_command(const Clock& clock);
+
+  // Sends nothing. kConfig for a
   // ca_file that is none. The context outlives it.
-  static Result<std::unique_ptr<Offsite>> open(Context& context,
-                                               std::optional<Nanoseconds> deadline);
+  static Result<std::unique_ptr<Offsite>> open(Context& context, Patience patience);
 
   // ArchiveFollower: the upload beside the stream.
   void begin(const std::string& file_name, int fd, int64_t expected_bytes) override;
@@ -76,7 +83,8 @@ class Offsite final : public ArchiveFollower {
   struct Search;
   Result<RemotePruner::Outcome> look(SnapshotDirectory& directory, const State& state,
                                      Search& search);
-  Result<void> settle_unsure(SnapshotDirectory& directory, Search& search);
+  Result<void> compare(SnapshotDirectory& directory, const RemoteObject& object, Search& search,
+                       size_t index);
   Result<void> catch_up(SnapshotDirectory& directory, const State& state, Search& search);
   Result<UploadedObject> send(const std::string& file_name, const std::string& base, int fd,
                               int64_t size_bytes, std::unique_ptr<ObjectUpload> begun);
@@ -92,6 +100,7 @@ class Offsite final : public ArchiveFollower {
   S3Client client_;
   Bucket bucket_;
   UploadLedger ledger_;
+  std::string late_hint_;
   bool prune_failed_ = false;
   std::unique_ptr<ObjectUpload> running_;  // beside the stream
   std::optional<RemoteObject> own_;        // this cycle's snapshot, as the bucket holds it

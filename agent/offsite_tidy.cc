@@ -15,7 +15,6 @@ struct Offsite::Search {
   std::vector<StoredSnapshot> locals;       // that belong into the bucket, newest first
   std::map<std::string, size_t> by_object;  // every name that a local one may have there
   std::vector<bool> there;
-  std::vector<std::vector<RemoteObject>> unsure;  // of the right size, but not compared
 };
 
 // One pass over the list: prunes as it goes and notes which local snapshots are there.
@@ -30,7 +29,6 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
     search.locals.push_back(std::move(snapshot));
   }
   search.there.resize(search.locals.size());
-  search.unsure.resize(search.locals.size());
   for (size_t i = 0; i < search.locals.size(); ++i) {
     const StoredSnapshot& local = search.locals[i];
     for (int number = 1; number <= kNamesBeside; ++number) {
@@ -61,14 +59,8 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
     for (const RemoteObject& object : page) {
       const auto found = search.by_object.find(object.file_name);
       if (found == search.by_object.end()) continue;
-      const StoredSnapshot& local = search.locals[found->second];
-      if (object.size_bytes != local.size_bytes) continue;
-      const LedgerEntry* const known = ledger_.find(local.file_name);
-      if (known != nullptr && known->object == object.file_name && known->etag == object.etag) {
-        search.there[found->second] = true;
-      } else {
-        search.unsure[found->second].push_back(object);
-      }
+      auto compared = compare(directory, object, search, found->second);
+      if (!compared) return compared;
     }
     return pruner.feed(page);
   }));
@@ -97,20 +89,22 @@ void Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
   prune_failed_ = true;
 }
 
-// Objects of the right name and size that were never compared: after a reboot, or where another
-// host's snapshot lies under the name.
-Result<void> Offsite::settle_unsure(SnapshotDirectory& directory, Search& search) {
-  for (size_t i = 0; i < search.locals.size(); ++i) {
-    const StoredSnapshot& local = search.locals[i];
-    for (const RemoteObject& object : search.unsure[i]) {
-      if (search.there[i]) break;
-      ES_ASSIGN(fd, directory.open_file(local.file_name));
-      ES_ASSIGN(same, bucket_.holds(object.file_name, fd.get(), local.size_bytes));
-      if (!same) continue;
-      search.there[i] = true;
-      ledger_.put(local.file_name, {object.file_name, object.size_bytes, object.etag});
-    }
+// Whether the object is the local snapshot. After a reboot, or where another host's lies under the
+// name, its last bytes are looked at.
+Result<void> Offsite::compare(SnapshotDirectory& directory, const RemoteObject& object,
+                              Search& search, size_t index) {
+  const StoredSnapshot& local = search.locals[index];
+  if (search.there[index] || object.size_bytes != local.size_bytes) return {};
+  const LedgerEntry* const known = ledger_.find(local.file_name);
+  if (known == nullptr || known->object != object.file_name || known->etag != object.etag) {
+    auto fd = directory.open_file(local.file_name);
+    if (!fd) return fd.error().code == ENOENT ? Result<void>() : Result<void>(fd.take_error());
+    ES_ASSIGN(same, bucket_.holds(object.file_name, fd->get(), local.size_bytes));
+    if (!same) return {};
+    ledger_.put(local.file_name, {object.file_name, object.size_bytes, object.etag});
   }
+  search.there[index] = true;
+  released_.insert(local.file_name);
   return {};
 }
 
@@ -128,10 +122,7 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
   int64_t left = 0;
   for (size_t i = 0; i < search.locals.size(); ++i) {
     const StoredSnapshot& local = search.locals[i];
-    if (search.there[i]) {
-      released_.insert(local.file_name);
-      continue;
-    }
+    if (search.there[i]) continue;
     if (expired.contains(local.file_name)) continue;
     if (state.backlog_until && context_.clock.monotonic() >= *state.backlog_until) {
       ++left;
@@ -208,12 +199,7 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
   Search search;
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
-  if (auto settled = settle_unsure(directory, search); !settled) {
-    return explain(settled.take_error());
-  }
-  for (size_t i = 0; i < search.locals.size(); ++i) {
-    if (search.there[i]) released_.insert(search.locals[i].file_name);
-  }
+  // What the list does not hold any more is not there, whatever was noted of it.
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   return looked;
 }
@@ -225,8 +211,7 @@ Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   if (!looked) return explain(looked.take_error());
   // A delete that was refused does not keep what is missing from going there.
   report_pruned(*looked);
-  auto done = settle_unsure(directory, search);
-  if (done) done = catch_up(directory, state, search);
+  auto done = catch_up(directory, state, search);
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   remember();
   if (!done) return explain(done.take_error());

@@ -10,6 +10,7 @@ namespace etcd_snapshot {
 namespace {
 
 constexpr size_t kBatch = 1000;  // of one delete call
+constexpr size_t kAskedOfABatch = 20;
 
 // Reasons that a newer snapshot, further on in the list, may overturn.
 bool is_provisional(RetentionReason reason) {
@@ -68,12 +69,12 @@ Result<void> RemotePruner::feed(const std::vector<RemoteObject>& page) {
       held_.push_back(std::move(object));
       continue;
     }
-    if (options_.dry_run) options_.dry_run(object, decision);
-    if (decision.keep) {
-      if (decision.reason != RetentionReason::kForeign) ++outcome_.kept;
-    } else {
-      doomed_.push_back(std::move(object));
+    if (!decision.keep) {
+      doomed_.push_back({std::move(object), decision});
+      continue;
     }
+    if (options_.dry_run) options_.dry_run(object, decision);
+    if (decision.reason != RetentionReason::kForeign) ++outcome_.kept;
   }
   return flush(kBatch);
 }
@@ -93,25 +94,38 @@ Result<RemotePruner::Outcome> RemotePruner::finish() {
 }
 
 // Nothing of another cluster, and nothing that is ahead of the cluster as it is now, goes: it may
-// be the last good copy. Asked of the newest of a batch, which is one call for a thousand objects.
-Result<bool> RemotePruner::history_holds(const std::vector<RemoteObject>& batch) {
+// be the last good copy. In the steady state a batch is an object or two, and each is asked; of a
+// batch of hundreds, the oldest, the newest and some between.
+Result<bool> RemotePruner::history_holds(const std::vector<Doomed>& batch) {
   if (outcome_.history_break) return false;
-  if (!options_.own || batch.empty()) return true;
-  const auto newest =
-      std::max_element(batch.begin(), batch.end(), [](const auto& a, const auto& b) {
-        return parse_snapshot_name(a.file_name)->time < parse_snapshot_name(b.file_name)->time;
-      });
-  const auto& accepted = options_.accepted_history;
-  if (accepted && parse_snapshot_name(newest->file_name)->time <= *accepted) return true;
-  ES_ASSIGN(manifest, bucket_.manifest(*newest));
-  if (!manifest) return true;  // RKE's, or older than this agent
-  std::vector<StoredSnapshot> history(2);
-  history[0].name = parse_snapshot_name(newest->file_name);
-  history[0].manifest = std::move(manifest);
-  history[1].name = history[0].name;
-  history[1].name->base = options_.own->name;
-  history[1].name->time = options_.state.now;
-  history[1].manifest = options_.own;
+  if (!options_.own) return true;
+  std::vector<const RemoteObject*> unaccepted;
+  for (const Doomed& doomed : batch) {
+    const UnixSeconds time = parse_snapshot_name(doomed.object.file_name)->time;
+    if (options_.accepted_history && time <= *options_.accepted_history) continue;
+    unaccepted.push_back(&doomed.object);
+  }
+  std::sort(unaccepted.begin(), unaccepted.end(), [](const auto* a, const auto* b) {
+    return parse_snapshot_name(a->file_name)->time < parse_snapshot_name(b->file_name)->time;
+  });
+  std::vector<StoredSnapshot> history;
+  const size_t asked = std::min(unaccepted.size(), kAskedOfABatch);
+  for (size_t i = 0; i < asked; ++i) {
+    // Both ends, and evenly between.
+    const size_t at = asked == 1 ? 0 : i * (unaccepted.size() - 1) / (asked - 1);
+    ES_ASSIGN(manifest, bucket_.manifest(*unaccepted[at]));
+    if (!manifest) continue;  // RKE's, bare, or gone: says nothing of its neighbours
+    history.emplace_back();
+    history.back().name = parse_snapshot_name(unaccepted[at]->file_name);
+    history.back().name->host.clear();  // all of this host, with its name or without
+    history.back().manifest = std::move(manifest);
+  }
+  if (history.empty()) return true;
+  history.emplace_back();
+  history.back().name = history.front().name;
+  history.back().name->base = options_.own->name;
+  history.back().name->time = options_.state.now;
+  history.back().manifest = options_.own;
   outcome_.history_break = find_history_break(history, std::nullopt);
   return !outcome_.history_break;
 }
@@ -126,9 +140,14 @@ Result<void> RemotePruner::flush(size_t at_least) {
       break;
     }
     const auto end = doomed_.begin() + static_cast<ptrdiff_t>(std::min(kBatch, doomed_.size()));
-    const std::vector<RemoteObject> batch(doomed_.begin(), end);
+    const std::vector<Doomed> batch(doomed_.begin(), end);
     doomed_.erase(doomed_.begin(), end);
     ES_ASSIGN(holds, history_holds(batch));
+    for (const Doomed& doomed : batch) {
+      if (!options_.dry_run) break;
+      options_.dry_run(doomed.object, holds ? doomed.decision
+                                            : RetentionDecision{0, true, RetentionReason::kFrozen});
+    }
     if (!holds) {
       outcome_.kept += static_cast<int64_t>(batch.size());
       continue;
@@ -138,7 +157,7 @@ Result<void> RemotePruner::flush(size_t at_least) {
       continue;
     }
     std::vector<std::string> names;
-    for (const RemoteObject& object : batch) names.push_back(object.file_name);
+    for (const Doomed& doomed : batch) names.push_back(doomed.object.file_name);
     auto faults = bucket_.remove(names);
     if (!faults) {
       // The call as a whole: a policy, or the network. The list is worth going on with; should it

@@ -49,14 +49,18 @@ class RemotePruner {
 
  private:
   Result<void> flush(size_t at_least);
-  Result<bool> history_holds(const std::vector<RemoteObject>& batch);
+  struct Doomed {
+    RemoteObject object;
+    RetentionDecision decision;
+  };
+  Result<bool> history_holds(const std::vector<Doomed>& batch);
 
   Context& context_;
   Bucket& bucket_;
   const Options options_;
   const RetentionPolicy policy_;
-  std::vector<RemoteObject> held_;    // stay for now, because nothing newer is known yet
-  std::vector<RemoteObject> doomed_;  // go with the next batch
+  std::vector<RemoteObject> held_;  // stay for now, because nothing newer is known yet
+  std::vector<Doomed> doomed_;      // go with the next batch
   Outcome outcome_;
 };
 

@@ -64,7 +64,7 @@ void check_bucket(Context& context, Findings& findings) {
   findings.section("Bucket");
   const S3Policy& policy = *context.settings.policy.s3;
   const UnixSeconds now = context.clock.now();
-  auto opened = Offsite::open(context, std::nullopt);
+  auto opened = Offsite::open(context, Offsite::of_a_command(context.clock));
   if (!opened) return findings.fail(opened.error());
   Offsite& offsite = **opened;
   S3Session& session = offsite.session();

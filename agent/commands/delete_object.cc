@@ -76,7 +76,7 @@ Result<bool> delete_object(Context& context, const std::string& wanted,
     return Error{ErrorKind::kUsage, "--s3: no bucket is configured",
                  "write s3backupconfig into cluster.yml", false, 0};
   }
-  ES_ASSIGN(offsite, Offsite::open(context, std::nullopt));
+  ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
   Bucket& bucket = offsite->bucket();
   std::string exact = wanted;
   if (here) {

@@ -86,7 +86,7 @@ Result<std::vector<Row>> local_rows(const std::string& path) {
 
 // Joins what lies in the bucket to `rows`: the same name and size is taken for the same snapshot.
 Result<void> add_remote(Context& context, std::vector<Row>& rows) {
-  ES_ASSIGN(offsite, Offsite::open(context, std::nullopt));
+  ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
   std::map<std::string, size_t> by_name;
   for (size_t i = 0; i < rows.size(); ++i) {
     const StoredSnapshot& snapshot = rows[i].snapshot;

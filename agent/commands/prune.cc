@@ -102,7 +102,9 @@ Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& d
     fmt::print("without --dry-run this would be accepted, and what follows done\n");
     return half;
   }
-  ES_TRY(accept_history(directory, context.clock.now()));
+  // Up to the snapshot that it was measured by, and no further.
+  const auto newer = parse_snapshot_name(half.outcome.history_break->newer);
+  ES_TRY(accept_history(directory, newer ? newer->time : context.clock.now()));
   fmt::print("accepted: what was taken before is pruned by the retention again\n");
   return prune_bucket(context, directory, offsite, here, dry_run);
 }
@@ -156,7 +158,7 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   std::unique_ptr<Offsite> offsite;
   Result<BucketHalf> remote = BucketHalf();
   if (context.settings.policy.s3) {
-    ES_ASSIGN(opened, Offsite::open(context, std::nullopt));
+    ES_ASSIGN(opened, Offsite::open(context, Offsite::of_a_command(context.clock)));
     offsite = std::move(opened);
     remote = prune_bucket_accepting(context, directory, *offsite, state, dry_run, accept_break);
     state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };

@@ -10,7 +10,6 @@ namespace {
 
 Result<SnapshotOutcome> save(Context& context, const std::string& name, Offsite* offsite) {
   if (!name.empty()) ES_TRY(check_one_time_name(name));
-  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, true));
   sweep_leftovers(context, directory);
   SnapshotRequest request;
@@ -44,11 +43,14 @@ int command_save(Context& context, const std::string& name, bool upload) {
   // Whoever waits for an answer about the bucket wants to know of a wrong file before the snapshot.
   std::unique_ptr<Offsite> offsite;
   if (upload) {
-    auto opened = Offsite::open(context, context.deadline);
+    auto opened = Offsite::open(context, {.deadline = context.deadline});
     if (!opened) return print_error(opened.error());
     offsite = std::move(*opened);
   }
-  const auto outcome = save(context, name, offsite.get());
+  // Held until the upload is over, too.
+  const auto lock = take_run_lock(runtime_directory());
+  const auto outcome =
+      lock ? save(context, name, offsite.get()) : Result<SnapshotOutcome>(lock.error());
   if (outcome) {
     report_created(context.log, *outcome);
     report_passed_over(context.log, outcome->passed_over);

@@ -136,7 +136,11 @@ Result<S3Policy> apply_s3_flags(const std::optional<S3Policy>& policy, const S3F
   ES_TRY(read_flag("--s3-endpoint", flags.endpoint, check_endpoint, s3.endpoint));
   if (flags.endpoint_ca) {
     auto text = read_file(*flags.endpoint_ca, ErrorKind::kUsage);
-    if (!text) return text.take_error().within("--s3-endpoint-ca");
+    if (!text) {
+      Error error = text.take_error().within("--s3-endpoint-ca");
+      error.hint = "give the path of a readable file of PEM certificates";
+      return error;
+    }
     ES_TRY(read_flag("--s3-endpoint-ca", *text, check_custom_ca, s3.custom_ca));
     s3.custom_ca_place = "--s3-endpoint-ca " + *flags.endpoint_ca;
   }

@@ -55,8 +55,11 @@ std::string Bucket::display() const {
 
 Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObject>)>& page) {
   const std::string prefix = session_.prefix();
-  std::string token, last_first;
+  std::string token;
   int empty_pages = 0;
+  // Brent's way to find a circle of pages in constant memory: the page at each power of two.
+  std::string mark;
+  uint64_t pages = 0, next_mark = 1;
   do {
     ES_ASSIGN(listed, client_.list(prefix, token));
     if (!listed.next_token.empty() && listed.next_token == token) return does_not_go_on(display());
@@ -64,8 +67,12 @@ Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObj
       if (++empty_pages > kMaxEmptyPages) return does_not_go_on(display());
     } else {
       empty_pages = 0;
-      if (listed.objects.front().key == last_first) return does_not_go_on(display());
-      last_first = listed.objects.front().key;
+      const std::string& first = listed.objects.front().key;
+      if (first == mark) return does_not_go_on(display());
+      if (++pages == next_mark) {
+        mark = first;
+        next_mark *= 2;
+      }
     }
     token = listed.next_token;
     std::vector<RemoteObject> objects;

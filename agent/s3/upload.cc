@@ -30,6 +30,7 @@ Error conflict(const std::string& what, const char* code) {
   Error error;
   error.kind = ErrorKind::kRemote;
   error.message = what;
+  error.hint = "look who else writes there: every cluster needs a bucket or folder of its own";
   error.s3_code = code;
   return error;
 }
@@ -196,7 +197,11 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
                                                     const std::string& computed_etag) {
   ES_ASSIGN(found, client.head(key));
   const std::string place = session.location.display() + "/" + key;
-  if (!found) return conflict(place + ": was uploaded, but is not there", kNotWhatWasSent);
+  if (!found) {
+    return Error{ErrorKind::kRemote, place + ": was uploaded, but is not there",
+                 "look who or what deletes there, and whether the endpoint is an S3 server", true,
+                 0};
+  }
   const bool md5_counts = !computed_etag.empty() && found->encryption != "aws:kms" &&
                           found->encryption != "aws:kms:dsse";
   const std::string& expected = md5_counts ? computed_etag : answered_etag;

@@ -139,6 +139,9 @@ Result<bool> SnapshotDirectory::taken(const std::string& base) const {
 }
 
 Result<UniqueFd> SnapshotDirectory::open_file(const std::string& file_name) const {
+  if (!is_safe_name(file_name)) {
+    return system_error(ErrorKind::kStorage, "cannot read", "'" + file_name + "'", EINVAL);
+  }
   UniqueFd fd(openat(fd_.get(), file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return system_error(ErrorKind::kStorage, "cannot read", path_ + "/" + file_name);
   return fd;

@@ -199,15 +199,23 @@ std::string name_beside(const std::string& base, std::string_view host, int numb
   std::string suffix = sanitize_host(host);
   if (suffix.empty()) suffix = "other";
   const auto name = parse_snapshot_name(base);
-  const bool rolling = name && name->kind == SnapshotKind::kRolling;
-  const bool has_host = rolling && !name->host.empty();
+  if (!name || name->kind != SnapshotKind::kRolling) {
+    return base + "_" + suffix + (number > 1 ? "-" + std::to_string(number) : "");
+  }
+  std::string time = base.substr(0, base.find('_'));
+  const bool has_host = !name->host.empty();
   if (has_host) suffix = name->host;
   if (has_host || number > 1) {
-    const std::string tail = "-" + std::to_string(has_host ? number + 1 : number);
-    suffix = suffix.substr(0, kMaxHostBytes - tail.size()) + tail;
+    // A fraction of the second: who reads names cuts it off.
+    constexpr size_t kSecondsEnd = sizeof "2018-05-04T18:40:16" - 1;
+    size_t at = kSecondsEnd;
+    if (time[at] == '.') {
+      at = time.find_first_not_of("0123456789", at + 1);
+    } else {
+      time.insert(at++, ".");
+    }
+    time.insert(at, std::to_string(number));
   }
-  if (!rolling) return base + "_" + suffix;
-  const std::string time = base.substr(0, base.find('_'));
   return time + "_" + suffix + std::string(kEnd);
 }
 

@@ -51,8 +51,9 @@ std::string rolling_name(UnixSeconds time, std::string_view host, bool safe_time
 std::string one_time_name(UnixSeconds time, bool safe_timestamp);
 
 // Another name for the snapshot `base` where that one is taken by other content: of a rolling one
-// "<time>_<host>_etcd" (number 1) or, where it has a host or that is taken too,
-// "<time>_<host>-<number>_etcd"; of any other "<base>_<host>", "<base>_<host>-<number>".
+// "<time>_<host>_etcd" (number 1) or, where it has a host or that is taken too, the same with
+// ".<number>" behind the seconds, which is no other time; of any other "<base>_<host>",
+// "<base>_<host>-<number>".
 std::string name_beside(const std::string& base, std::string_view host, int number);
 
 // "2018-05-04T18:40:16Z"

@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 namespace {
 constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
 constexpr char kNotThere[] = "Backup is safe here, but not in the bucket";
+constexpr char kBehind[] = "The bucket is not up to date";
+constexpr char kNotPruned[] = "Couldn't prune in the bucket";
 }  // namespace
 
 TEST_GROUP(OffsitePrune) {
@@ -134,6 +136,20 @@ TEST(OffsitePrune, LetsGoHereOfWhatNobodyProved) {
   CHECK_FALSE(lab.has("2018-05-01T00:00:00Z_etcd.zip"));
 }
 
+// Under a name beside that of another backup it is still this host's.
+TEST(OffsitePrune, DeletesWhatItPutUnderASecondNameBeside) {
+  s3.put(std::string("p1/") + kFirst, "another host's");
+  s3.put("p1/2018-05-04T18:40:16Z_node-1_etcd.zip", "another's");
+  const std::string old = add_there(90h);
+  LONGS_EQUAL(0, cycle());
+  LONGS_EQUAL(1, lab.log.count("Uploaded backup"));
+  CHECK_FALSE(lab.in_bucket(old));
+  CHECK_TRUE(lab.in_bucket("2018-05-04T18:40:16Z_node-1-2_etcd.zip"));
+  lab.clock.pass(25h);
+  LONGS_EQUAL(0, next_cycle());
+  CHECK_FALSE(lab.in_bucket("2018-05-04T18:40:16Z_node-1-2_etcd.zip"));
+}
+
 TEST(OffsitePrune, TellsOfLocksOnceAndWithoutAnError) {
   const std::string old = add_there(90h);
   s3.locked = {"p1/" + old};
@@ -180,7 +196,11 @@ TEST(OffsitePrune, NoFailureOfTheBucketCostsTheSnapshot) {
         };
         const std::string what = std::string(operation) + " " + std::to_string(i);
         LONGS_EQUAL_TEXT(kExitRemote, next_cycle(), (what + lab.log.text()).c_str());
-        LONGS_EQUAL_TEXT(1, lab.log.count(kNotThere), what.c_str());
+        const char* const message = holds(operation, "List")     ? kBehind
+                                    : holds(operation, "Delete") ? kNotPruned
+                                                                 : kNotThere;
+        LONGS_EQUAL_TEXT(1, lab.log.count(message), (what + lab.log.text()).c_str());
+        CHECK_TEXT(lab.log.of(message)[0].level == LogLevel::kError, what.c_str());
         LONGS_EQUAL_TEXT(1, lab.log.count("Created backup"), what.c_str());
         LONGS_EQUAL_TEXT(1, lab.files().size(), what.c_str());
         CHECK_TEXT(lab.holds_database(lab.files()[0], Compression::kZip), what.c_str());

@@ -260,12 +260,17 @@ TEST(RemotePruner, TellsOfEachInADryRunAndDeletesNothing) {
   LONGS_EQUAL(3, lab.objects().size());
 }
 
-TEST(RemotePruner, EndsWithTheErrorOfTheCall) {
-  put(90h);
-  lab.s3.before = [](const FakeCall& call) -> std::optional<FakeAnswer> {
-    if (call.operation == "DeleteObjects") return lost_connection();
-    return std::nullopt;
-  };
-  const auto outcome = prune_all();
-  CHECK_TRUE(!outcome.ok() || outcome->error.has_value());
+TEST(RemotePruner, GoesThroughTheListThoughNoneMayBeDeletedAndAsksOnce) {
+  std::vector<std::vector<RemoteObject>> pages(3);
+  for (int i = 0; i < 3000; ++i) {
+    pages[static_cast<size_t>(i) / 1000].push_back({name_of(48h + std::chrono::seconds(i)), 1, ""});
+  }
+  lab.s3.denied = {"DeleteObjects"};
+  const auto outcome = prune(pages);
+  CHECK_TRUE(outcome.ok());
+  CHECK_TRUE(outcome->error.has_value());
+  STRCMP_EQUAL("AccessDenied", outcome->error->s3_code.c_str());
+  LONGS_EQUAL(3000, outcome->failed);
+  LONGS_EQUAL(0, outcome->deleted);
+  LONGS_EQUAL(1, lab.s3.count("DeleteObjects"));
 }

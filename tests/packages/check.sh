@@ -1,0 +1,90 @@
+#!/bin/bash
+# The packages, from what `make` has built: both are made and looked at by their linters, and have the
+# same contents; the RPM installs and erases; versions agree; purge and completion do as they should.
+# Needs debhelper, lintian, rpm, rpmlint, debugedit and elfutils. Takes a minute or two, and compiles
+# nothing. Full builds, with the unit tests, are build_deb.sh and build_rpm.sh beside it.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+# one NAME COMMAND...: a single test; its output is shown where it fails.
+one() {
+    local name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED $name"
+        sed 's/^/    /' "$work/log"
+    fi
+}
+
+# script FILE: a script that counts its own tests.
+script() {
+    local line
+    line=$("$1" 2>&1 | tee "$work/log" | tail -n 1)
+    grep -v '^[0-9]* passed, ' "$work/log"
+    if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    else
+        failed=$((failed + 1))
+    fi
+}
+
+versions() {
+    local make deb rpm logged
+    make=$(sed -n 's/^VERSION := //p' Makefile)
+    deb=$(sed -n '1s/^etcd-snapshot (\(.*\)) .*/\1/p' debian/changelog)
+    rpm=$(sed -n 's/^Version: *//p' rpm/etcd-snapshot.spec)
+    logged=$(sed -n '/^%changelog/,$s/^\* .* - \([^ -]*\)-.*/\1/p' rpm/etcd-snapshot.spec | head -n 1)
+    echo "Makefile $make, debian/changelog $deb, spec $rpm, its change log $logged"
+    [[ $make && $make == "$deb" && $make == "$rpm" && $make == "$logged" ]] &&
+        grep -q -- "--prefix=etcd-snapshot-$make/" rpm/etcd-snapshot.spec
+}
+
+notices_a_difference() {
+    local change=$1 expected=$2 said
+    rm -rf "$work/changed"
+    dpkg-deb --raw-extract "$work"/deb/etcd-snapshot_*.deb "$work/changed" &&
+        (cd "$work/changed" && eval "$change") &&
+        dpkg-deb --root-owner-group --build "$work/changed" "$work/changed.deb" || return 1
+    said=$(tests/packages/compare.py "$work/changed.deb" "$rpm")
+    [[ $? == 1 && $said == *"$expected"* ]] || { echo "$said"; return 1; }
+}
+
+in_root() { rpm --root "$work/root" --nodeps --noscripts "$@"; }
+
+install_and_erase() {
+    local conf=$work/root/etc/etcd-snapshot/etcd-snapshot.conf left
+    mkdir -p "$work/root"
+    in_root -i "$rpm" || return 1
+    "$work/root/usr/bin/etcd-snapshot" --version && [[ -x $work/root/usr/lib/systemd/system-generators/etcd-snapshot-generator ]] || return 1
+    echo 'services: {}' >"$work/root/etc/etcd-snapshot/cluster.yml"
+    echo '# mine' >>"$conf"
+    in_root -U --force "$rpm" && grep -qx '# mine' "$conf" || return 1
+    in_root -e etcd-snapshot || return 1
+    left=$(cd "$work/root" && find . -name '*etcd-snapshot*' ! -path './var/*' -o -path './etc/etcd-snapshot/*' | LC_ALL=C sort | tr '\n' ' ')
+    echo "left: $left"
+    [[ $left == './etc/etcd-snapshot ./etc/etcd-snapshot/cluster.yml ./etc/etcd-snapshot/etcd-snapshot.conf.rpmsave ' ]]
+}
+
+one 'versions agree' versions
+script tests/packages/purge.sh
+script tests/packages/completion.sh
+one 'the Debian package is made, lintian finds nothing' tests/packages/build_deb.sh "$work/deb" --built
+one 'the RPM package is made, rpmlint finds nothing' tests/packages/build_rpm.sh "$work/rpm" --built
+rpm=$(find "$work/rpm" -name 'etcd-snapshot-[0-9]*.rpm')
+one 'both install the same' tests/packages/compare.py "$work"/deb/etcd-snapshot_*.deb "$rpm"
+one 'a missing file is noticed' notices_a_difference 'rm usr/share/man/man5/*' 'etcd-snapshot.conf.5 is in the RPM package alone'
+one 'another mode is noticed' notices_a_difference 'chmod 755 etc/etcd-snapshot' 'mode 0o755'
+one 'another content is noticed' notices_a_difference 'echo >>usr/lib/tmpfiles.d/etcd-snapshot.conf' 'tmpfiles.d/etcd-snapshot.conf: content'
+one 'a lost conffile is noticed' notices_a_difference ': >DEBIAN/conffiles' 'etcd-snapshot.conf is configuration in one'
+one 'the RPM package installs and erases' install_and_erase
+
+echo "$passed passed, $failed failed"
+[[ $failed == 0 ]]
