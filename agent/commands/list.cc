@@ -123,9 +123,11 @@ Result<void> add_remote(Context& context, std::vector<Row>& rows) {
 void print_table(const Context& context, const std::vector<Row>& rows, UnixSeconds now) {
   const std::string& path = context.settings.host.snapshots.directory;
   if (rows.empty()) {
-    const bool there = access(path.c_str(), F_OK) == 0;
-    fmt::print("no snapshots: {} {}\n", path,
-               there ? "is empty" : "does not exist (is its file system mounted?)");
+    if (access(path.c_str(), F_OK) == 0) {
+      fmt::print("no snapshots in {}\n", path);
+    } else {
+      fmt::print("no snapshots: {} does not exist (is its file system mounted?)\n", path);
+    }
     return;
   }
   std::vector<std::vector<std::string>> table = {

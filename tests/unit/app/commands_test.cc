@@ -26,7 +26,7 @@ TEST(CommandList, SaysThatThereIsNone) {
   make_directory();
   const Printed printed = list();
   LONGS_EQUAL(0, printed.code);
-  STRCMP_EQUAL(("no snapshots: " + lab.settings.host.snapshots.directory + " is empty\n").c_str(),
+  STRCMP_EQUAL(("no snapshots in " + lab.settings.host.snapshots.directory + "\n").c_str(),
                printed.out.c_str());
   STRCMP_EQUAL("[]\n", list(true).out.c_str());
 }

@@ -144,10 +144,10 @@ TEST(OffsitePrune, DeletesWhatItPutUnderASecondNameBeside) {
   LONGS_EQUAL(0, cycle());
   LONGS_EQUAL(1, lab.log.count("Uploaded backup"));
   CHECK_FALSE(lab.in_bucket(old));
-  CHECK_TRUE(lab.in_bucket("2018-05-04T18:40:16Z_node-1-2_etcd.zip"));
+  CHECK_TRUE(lab.in_bucket("2018-05-04T18:40:16.2Z_node-1_etcd.zip"));
   lab.clock.pass(25h);
   LONGS_EQUAL(0, next_cycle());
-  CHECK_FALSE(lab.in_bucket("2018-05-04T18:40:16Z_node-1-2_etcd.zip"));
+  CHECK_FALSE(lab.in_bucket("2018-05-04T18:40:16.2Z_node-1_etcd.zip"));
 }
 
 TEST(OffsitePrune, TellsOfLocksOnceAndWithoutAnError) {

@@ -50,7 +50,8 @@ TEST(History, BreaksWhereTheRevisionWentBack) {
   STRCMP_EQUAL("1970-01-01T00:03:20Z_etcd", found->newer.c_str());
   STRCMP_EQUAL(
       "the revision of the cluster went back from 50 (1970-01-01T00:01:40Z_etcd) to 5 "
-      "(1970-01-01T00:03:20Z_etcd), as it does when a cluster is restored from an older snapshot",
+      "(1970-01-01T00:03:20Z_etcd), as it does when a member lost its data or the cluster is "
+      "restored from an older snapshot",
       describe(*found).c_str());
 }
 
