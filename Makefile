@@ -253,6 +253,14 @@ uninstall:
 	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)
 	@echo "Removed. Next: systemctl daemon-reload && journalctl --update-catalog"
 
+# --- packages, into build/packages; with SUITE=trixie for another Debian, in a root of its own -------
+.PHONY: deb rpm
+deb:
+	$(Q)tests/packages/build_deb.sh build/packages $(SUITE)
+
+rpm:
+	$(Q)tests/packages/build_rpm.sh build/packages
+
 clean:
 	rm -rf build
 

@@ -46,7 +46,7 @@ std::string trusted_roots(const HttpRequest& request) {
 }
 
 // The one place where libcurl's codes become errors.
-Error map_error(CURLcode code, const char* detail, const std::string& rejection,
+Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
                 const HttpRequest& request) {
   Error error;
   error.kind = request.error_kind;
@@ -68,8 +68,10 @@ Error map_error(CURLcode code, const char* detail, const std::string& rejection,
     case CURLE_PEER_FAILED_VERIFICATION:
       error.retryable = false;
       error.message = origin(request.url) + ": its certificate is not accepted: " + text;
-      if (!rejection.empty()) error.message += " (" + rejection + ")";
+      if (!trust.rejection().empty()) error.message += " (" + trust.rejection() + ")";
       if (text.find("name") != text.npos && text.find("match") != text.npos) {
+        if (const std::string names = trust.peer_names(); !names.empty())
+          error.message += " (it is for " + names + ")";
         error.hint = "use a host name or address that its certificate names";
         break;
       }
@@ -92,6 +94,14 @@ Error map_error(CURLcode code, const char* detail, const std::string& rejection,
           "certificate";
       break;
     case CURLE_UNSUPPORTED_PROTOCOL:
+      // "Received HTTP/0.9 when not allowed": the peer's fault, not that of the URL.
+      if (text.find("HTTP/0.9") != text.npos) {
+        error.hint = "check that what listens on that port speaks HTTP";
+        break;
+      }
+      error.kind = ErrorKind::kConfig;
+      error.retryable = false;
+      break;
     case CURLE_URL_MALFORMAT:
       error.kind = ErrorKind::kConfig;
       error.retryable = false;
@@ -134,7 +144,7 @@ class CurlClient final : public HttpClient {
       return {};
     }
     if (transfer.called_off()) return std::move(*transfer.failure);
-    return map_error(code, detail, trust_.rejection(), request);
+    return map_error(code, detail, trust_, request);
   }
 
  private:
@@ -157,7 +167,7 @@ class CurlClient final : public HttpClient {
   // Neither connections, nor TLS sessions to be resumed, nor libcurl's own store of roots may serve
   // a request that trusts others than the one that made them: libcurl cannot tell by itself.
   Result<void> set_roots(const HttpRequest& request) {
-    trust_.forget_rejection();
+    trust_.forget_peer();
     if (request.extra_roots == trust_.extra_roots()) return {};
     if (!can_prepare_) {
       Error error;

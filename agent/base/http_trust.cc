@@ -1,10 +1,14 @@
 #include "base/http_trust.h"
 
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
 
 #include "base/stop.h"
 #include "base/x509.h"
@@ -14,7 +18,12 @@ namespace {
 
 // A peer's names in messages: as long as a name may sensibly be.
 constexpr size_t kMaxNameBytes = 200;
+// Enough to see whom it is for; a shared host may have hundreds.
+constexpr int kMaxNames = 5;
 
+struct FreeNames {
+  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
+};
 struct FreeBio {
   void operator()(BIO* bio) const { BIO_free_all(bio); }
 };
@@ -41,6 +50,24 @@ std::optional<CertificateInfo> describe(const X509* certificate) {
   info.subject = cut(info.subject);
   info.issuer = cut(info.issuer);
   return info;
+}
+
+// A host name or address as it may stand in a message; empty: it is neither.
+std::string host_text(const GENERAL_NAME& name) {
+  if (name.type != GEN_DNS && name.type != GEN_IPADD) return {};
+  const ASN1_STRING* const value = name.type == GEN_DNS ? name.d.dNSName : name.d.iPAddress;
+  const unsigned char* const data = ASN1_STRING_get0_data(value);
+  const auto size = static_cast<size_t>(ASN1_STRING_length(value));
+  if (name.type == GEN_DNS) {
+    std::string text(data, data + size);
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c <= 0x20 || c >= 0x7f; }, '?');
+    return cut(text);
+  }
+  char text[INET6_ADDRSTRLEN] = "";
+  const int family = size == 4 ? AF_INET : AF_INET6;
+  if ((size != 4 && size != 16) || inet_ntop(family, data, text, sizeof text) == nullptr) return {};
+  return text;
 }
 
 // What is wrong with the certificate, beside libcurl's text, which says what but not which.
@@ -104,16 +131,41 @@ bool TlsTrust::prepare(void* ssl_ctx) noexcept {
   return done;
 }
 
+std::string TlsTrust::peer_names() const {
+  if (!peer_) return {};
+  const std::unique_ptr<GENERAL_NAMES, FreeNames> names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(peer_.get(), NID_subject_alt_name, nullptr, nullptr)));
+  std::string text;
+  int count = 0;
+  for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const std::string host = host_text(*sk_GENERAL_NAME_value(names.get(), i));
+    if (host.empty()) continue;
+    if (count++ > 0) text += ", ";
+    if (count > kMaxNames) {
+      text += "...";
+      break;
+    }
+    text += host;
+  }
+  ERR_clear_error();
+  return text;
+}
+
 int TlsTrust::on_verify(int accepted, X509_STORE_CTX* context) noexcept {
-  if (accepted == 1) return accepted;
+  // Of an accepted chain the peer's own certificate is kept: libcurl looks at its names later.
+  if (accepted == 1 && X509_STORE_CTX_get_error_depth(context) != 0) return accepted;
   const auto* const ssl = static_cast<const SSL*>(
       X509_STORE_CTX_get_ex_data(context, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* const trust =
       ssl == nullptr
           ? nullptr
           : static_cast<TlsTrust*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), trust_index()));
-  const X509* const certificate = X509_STORE_CTX_get_current_cert(context);
+  X509* const certificate = X509_STORE_CTX_get_current_cert(context);
   if (trust == nullptr || certificate == nullptr) return accepted;
+  if (accepted == 1) {
+    if (X509_up_ref(certificate) == 1) trust->peer_.reset(certificate);
+    return accepted;
+  }
   const auto info = describe(certificate);
   if (info) trust->rejection_ = explain(X509_STORE_CTX_get_error(context), *info);
   return accepted;

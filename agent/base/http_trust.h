@@ -36,7 +36,13 @@ class TlsTrust {
   // Which certificate was not accepted last and whose it is ("CN=x was issued by CN=y, which is
   // not trusted"); empty: OpenSSL refused none. A wrong host name is libcurl's to find.
   const std::string& rejection() const { return rejection_; }
-  void forget_rejection() { rejection_.clear(); }
+  // The host names and addresses in the certificate that was accepted last, at most a few ("a, b,
+  // ..."); empty: it has none, or there was none. A subject alone is named by libcurl.
+  std::string peer_names() const;
+  void forget_peer() {
+    rejection_.clear();
+    peer_.reset();
+  }
 
  private:
   struct Free {
@@ -48,6 +54,7 @@ class TlsTrust {
   std::string pem_;
   std::vector<std::unique_ptr<X509, Free>> roots_;
   std::string rejection_;
+  std::unique_ptr<X509, Free> peer_;
 };
 
 }  // namespace etcd_snapshot

@@ -1,5 +1,5 @@
 // S3's XML, answers in and bodies out (S3 API Reference). Reads them with s3/xml.
-// Hostile input gets an error: entities and document types are not read, sizes are checked.
+// Hostile input gets an error: no document types, no entities, sizes are checked.
 #pragma once
 
 #include <cstdint>

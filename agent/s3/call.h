@@ -30,8 +30,9 @@ struct S3Client::Call {
 
 struct S3Client::Answer {
   S3CallName name;
-  HttpResponse response;
-  std::string body;
+  Credentials keys;  // that it was signed with
+  HttpResponse response{};
+  std::string body{};
   S3Fault fault{};
 
   bool good() const {

@@ -15,6 +15,9 @@ constexpr int64_t kMaxPutBytes = int64_t{5} << 30;
 constexpr int kMaxParts = 10000;
 constexpr size_t kMaxDeletes = 1000;
 constexpr int64_t kMaxRangeBytes = 1 << 20;
+// Every S3 tells one of an object; a web page that answers everything with 200 does not.
+constexpr char kNoETag[] = "the answer has no ETag";
+
 // RFC 9110, 8.8.3: in quotes; a proxy that changes the body makes it weak.
 std::string strip_quotes(std::string_view etag) {
   if (etag.starts_with("W/")) etag.remove_prefix(2);
@@ -110,12 +113,14 @@ Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, b
 
 Result<std::string> S3Client::put_object(const std::string& key, const FileRange& file,
                                          bool write_once) {
-  ES_ASSIGN(answer, send_file({.name = "PutObject",
-                               .method = "PUT",
-                               .key = key,
-                               .headers = object_headers(key, session_.settings)},
-                              file, write_once));
-  return strip_quotes(answer.header("etag"));
+  const Call call{.name = "PutObject",
+                  .method = "PUT",
+                  .key = key,
+                  .headers = object_headers(key, session_.settings)};
+  ES_ASSIGN(answer, send_file(call, file, write_once));
+  std::string etag = strip_quotes(answer.header("etag"));
+  if (etag.empty()) return unexpected(call, kNoETag);
+  return etag;
 }
 
 Result<std::string> S3Client::create_upload(const std::string& key) {
@@ -144,7 +149,7 @@ Result<std::string> S3Client::upload_part(const std::string& key, const std::str
   }
   ES_ASSIGN(answer, send_file(call, file, false));
   std::string etag = strip_quotes(answer.header("etag"));
-  if (etag.empty()) return unexpected(call, "the answer has no ETag");
+  if (etag.empty()) return unexpected(call, kNoETag);
   return etag;
 }
 
@@ -203,6 +208,7 @@ Result<std::optional<ObjectInfo>> S3Client::head(const std::string& key) {
     return unexpected(call, "the answer has no Content-Length that is a size");
   }
   info.etag = strip_quotes(answer.header("etag"));
+  if (info.etag.empty()) return unexpected(call, kNoETag);
   info.encryption = answer.header("x-amz-server-side-encryption");
   return std::optional(std::move(info));
 }

@@ -4,7 +4,8 @@
 // Retries: network errors, 408, 429, 5xx and the codes that S3 calls transient, settings.retries
 // further times, waiting 0.5 s * 2^n (at most 20 s) with jitter, or what Retry-After says (at most
 // 60 s), never past the deadline. A region that the server corrects, and credentials that it calls
-// expired, are tried again once and count as no retry.
+// expired, are tried again once and count as no retry. A HEAD that is refused without a reason is
+// followed by a GET of one byte, whose answer has one.
 //
 // Errors: kRemote; kConfig for certificates that cannot be used; kCancelled; kStorage where a file
 // cannot be read. The message holds the call, bucket and key, S3's code, message and request id;
@@ -86,6 +87,9 @@ class S3Client {
   // With If-None-Match, and again without where the server does not know it; `refused` remembers.
   Result<Answer> send_write_once(Call call, std::atomic<bool>& refused);
   Result<Answer> send_file(Call call, const FileRange& file, bool write_once);
+  // Asks for what a refused HEAD cannot say: where a GET of the same is refused with a code, that
+  // becomes the answer. An error only where it is cancelled.
+  Result<void> learn_reason(const Call& call, Answer& answer);
   // Whether the address is another now than the one that `answer` came from.
   bool learn_region(const Call& call, const Answer& answer);
   // An error of ours about an answer, and one with call, bucket and key in front.

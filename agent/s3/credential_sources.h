@@ -47,8 +47,9 @@ Error half_a_pair(std::string_view there, std::string_view missing);
 Error no_word(std::string_view subject);
 
 // A small file that holds a key or token: without the spaces and line ends around it. kConfig,
-// naming the path: unreadable, empty, or not one word of visible ASCII.
-Result<std::string> read_secret_file(const std::string& path);
+// naming the path: unreadable, empty, or not one word of visible ASCII. `named_by` is the setting
+// or variable that says where it is, for the hint.
+Result<std::string> read_secret_file(const std::string& path, std::string_view named_by);
 
 // Whether all of it is visible ASCII, without spaces: keys and tokens go into headers.
 bool is_one_word(std::string_view text);

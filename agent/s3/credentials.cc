@@ -61,8 +61,8 @@ Found from_key_files(const CredentialSearch& search, std::string& absent) {
   if (secret_file.empty()) return half_a_pair("[s3] access_key_file", "secret_key_file");
   if (access_file.empty()) return half_a_pair("[s3] secret_key_file", "access_key_file");
   FoundKeys found;
-  ES_ASSIGN(access_key, read_secret_file(access_file));
-  ES_ASSIGN(secret_key, read_secret_file(secret_file));
+  ES_ASSIGN(access_key, read_secret_file(access_file, "[s3] access_key_file"));
+  ES_ASSIGN(secret_key, read_secret_file(secret_file, "[s3] secret_key_file"));
   found.keys = {access_key, secret_key, ""};
   found.source = "the file " + access_file;
   found.written_down = true;
@@ -93,7 +93,7 @@ Found from_environment(const CredentialSearch& search, std::string& absent) {
 // A file of systemd's credentials; nullopt where it is not there.
 Result<std::optional<std::string>> read_credential(const std::string& path) {
   if (access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::optional<std::string>();
-  ES_ASSIGN(text, read_secret_file(path));
+  ES_ASSIGN(text, read_secret_file(path, "$CREDENTIALS_DIRECTORY"));
   return std::optional(std::move(text));
 }
 
@@ -152,9 +152,14 @@ bool is_one_word(std::string_view text) {
                      [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
-Result<std::string> read_secret_file(const std::string& path) {
-  ES_ASSIGN(text, read_file(path, ErrorKind::kConfig, kSecretFileBytes));
-  const std::string word(trim(text));
+Result<std::string> read_secret_file(const std::string& path, std::string_view named_by) {
+  auto text = read_file(path, ErrorKind::kConfig, kSecretFileBytes);
+  if (!text) {
+    Error error = text.take_error();
+    if (error.hint.empty()) error.hint = fmt::format("{} names that file: check it", named_by);
+    return error;
+  }
+  const std::string word(trim(*text));
   if (word.empty()) {
     return bad_credentials(path + " is empty", "write the key or token into it, and nothing else");
   }
@@ -202,10 +207,15 @@ class CredentialChain final : public CredentialSource {
     return error;
   }
 
-  bool forget() override {
+  bool forget(const Credentials& used) override {
     const std::lock_guard lock(mutex_);
-    if (!found_ || found_->written_down) return false;
-    found_.reset();
+    if (!found_) return !source_.empty();  // forgotten by another thread, and not yet renewed
+    if (found_->written_down) return false;
+    // A renewal may hand out the same access key with another token.
+    const Credentials& here = found_->keys;
+    const bool others =
+        here.access_key != used.access_key || here.session_token != used.session_token;
+    if (!others) found_.reset();
     return true;
   }
 

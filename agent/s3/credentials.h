@@ -27,9 +27,10 @@ class CredentialSource {
   // Good for at least a few minutes, fetched anew where need be. Any thread; one fetches, the
   // others wait. `after_stop`: also while the process ends (base/http.h).
   virtual Result<Credentials> get(bool after_stop = false) = 0;
-  // The server said that they have expired or are unknown: the next get() fetches anew. Returns
-  // false where that makes no sense (keys that somebody wrote down).
-  virtual bool forget() = 0;
+  // The server said that `used` have expired or are unknown: the next get() fetches anew. Nothing
+  // is forgotten where another thread has others already. Returns whether it makes sense to ask
+  // again (not with keys that somebody wrote down).
+  virtual bool forget(const Credentials& used) = 0;
   // Where they come from, for `check`: "cluster.yml", "the environment", "the role X of this
   // machine". After the first successful get().
   virtual std::string source() const = 0;

@@ -102,21 +102,44 @@ std::string region_of(const HttpResponse& response, const S3Fault& fault) {
   return peer_text(region, 64);
 }
 
-// A redirect names where it leads, if no region.
-std::string elsewhere(const HttpResponse& response) {
+// Where the bucket is as far as the server says, and what to set. A redirect may name where it
+// leads in place of the region.
+std::string elsewhere(const S3CallName& name, const HttpResponse& response, const S3Fault& fault) {
+  const std::string signed_for = name.region.empty() ? "no region" : name.region;
+  const std::string region = region_of(response, fault);
+  if (!region.empty() && region == name.region) {
+    return fmt::format(
+        "the server names region {}, which the request was signed for: check endpoint and region "
+        "in cluster.yml",
+        region);
+  }
+  if (!region.empty()) {
+    return fmt::format(
+        "the bucket is in region {}; the request was signed for {}: set region in cluster.yml to "
+        "that",
+        region, signed_for);
+  }
   const std::string location = peer_text(response.trailer("location"), 200);
   const size_t scheme = location.find("://");
-  if (scheme == location.npos) return "another region or at another endpoint";
-  return "another place (" + location.substr(0, location.find_first_of("/?#", scheme + 3)) + ")";
+  if (scheme != location.npos) {
+    return fmt::format(
+        "the server sends the request on to {}: set endpoint in cluster.yml to where the bucket "
+        "is, "
+        "or region (the request was signed for {})",
+        location.substr(0, location.find_first_of("/?#", scheme + 3)), signed_for);
+  }
+  return fmt::format(
+      "the bucket is in another region or at another endpoint; the request was signed for {}: set "
+      "region in cluster.yml to the bucket's, or correct endpoint",
+      signed_for);
 }
 
 std::vector<HintValue> hint_values(const S3CallName& name, const HttpResponse& response,
                                    const S3Fault& fault, std::optional<std::chrono::seconds> skew) {
-  const std::string region = region_of(response, fault);
   return {{"source", name.source.empty() ? "the settings" : name.source},
           {"bucket", name.bucket},
           {"region", name.region.empty() ? "no region" : name.region},
-          {"there", region.empty() ? elsewhere(response) : "region " + region},
+          {"elsewhere", elsewhere(name, response, fault)},
           {"action", action_of(name)},
           {"skew", skew_text(skew)}};
 }
@@ -127,14 +150,24 @@ std::vector<HintValue> hint_values(const S3CallName& name, const HttpResponse& r
 // some servers send back what they were sent.
 std::string_view text_kind(const HttpResponse& response, std::string_view body) {
   const size_t begin = body.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  // HEAD tells the type of what it leaves out.
+  if (contains(response.trailer("content-type"), "text/html")) return "HTML";
   if (begin == body.npos) return "";
   body.remove_prefix(begin);
   const std::string_view top = body.substr(0, 256);
-  if (contains(response.trailer("content-type"), "html") || contains(top, "<html") ||
-      contains(top, "<!doctype html")) {
-    return "HTML";
-  }
+  if (contains(top, "<html") || contains(top, "<!doctype html")) return "HTML";
   return body.starts_with('<') ? "XML, but no error of S3" : "some other text";
+}
+
+constexpr char kNotListedHint[] =
+    "; without s3:ListBucket, S3 says the same of an object that is not there";
+
+bool reads_object(const S3CallName& name) {
+  return name.call == "HeadObject" || name.call == "GetObject";
+}
+
+bool begins_object(const S3CallName& name) {
+  return name.call == "PutObject" || name.call == "CreateMultipartUpload";
 }
 
 // Of an answer that does not name a code of S3.
@@ -149,14 +182,17 @@ void explain_status(const S3CallName& name, const HttpResponse& response, std::s
     error.hint = fill_in(row->hint, values);
   }
   if (!what.empty()) error.message += fmt::format(", and the answer is no S3 answer: {}", what);
-  if (!what.empty() && (status < 400 || status == 403 || status == 404 || row == nullptr)) {
-    error.hint = "is the endpoint right, or is there a proxy between? " + error.hint;
+  if (!what.empty() && status <= 299) {
+    error.hint =
+        "is the endpoint right (the S3 port, not a console), or does a proxy or a portal that "
+        "wants "
+        "a login answer in its place?";
+  } else if (!what.empty() && (status < 400 || status == 403 || status == 404 || row == nullptr)) {
+    error.hint = "is the endpoint right, or is there a proxy between?" +
+                 (error.hint.empty() ? "" : " " + error.hint);
   }
   if (status == 412) error.s3_code = "PreconditionFailed";
-  // HEAD tells no reason.
-  if (status == 403 && (name.call == "HeadObject" || name.call == "GetObject")) {
-    error.hint += "; without s3:ListBucket, S3 says the same of an object that is not there";
-  }
+  if (status == 403 && reads_object(name)) error.hint += kNotListedHint;
 }
 
 void explain_fault(const S3CallName& name, long status, const S3Fault& fault,
@@ -164,8 +200,14 @@ void explain_fault(const S3CallName& name, long status, const S3Fault& fault,
   error.s3_code = peer_text(fault.code, 100);
   error.message = to_string(name) + ": " + error.s3_code;
   if (!fault.message.empty()) error.message += ": " + peer_text(fault.message);
-  if (const CodeMeaning* const row = meaning_of(fault)) {
+  const CodeMeaning* const row = meaning_of(fault);
+  if (row == nullptr && fault.code == "InvalidArgument" && begins_object(name) &&
+      !name.kept_as.empty()) {
+    error.hint = fmt::format("does the server know what [s3] asks of it ({})? correct or remove it",
+                             name.kept_as);
+  } else if (row != nullptr) {
     error.hint = fill_in(row->hint, values);
+    if (fault.code == "AccessDenied" && reads_object(name)) error.hint += kNotListedHint;
     if (row->again != Again::kByStatus) error.retryable = row->again == Again::kYes;
   } else if (const StatusMeaning* const by_status = meaning_of(status)) {
     error.hint = fill_in(by_status->hint, values);

@@ -2,6 +2,7 @@
 // place. Pure; sends nothing.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,7 @@ struct S3CallName {
   std::string region;  // that it was signed with
   std::string source;  // of the credentials
   UnixSeconds now;
+  std::string kept_as{};  // what [s3] wants of an object: "sse = AES256"; empty: nothing
 };
 // "PutObject https://s3.example.com/bucket/key"
 std::string to_string(const S3CallName& name);
@@ -33,10 +35,22 @@ std::string to_string(const S3CallName& name);
 // answer that is no S3 at all.
 Error explain_answer(const S3CallName& name, const HttpResponse& response, std::string_view body);
 
+// The proxy on the way to a URL; `url` empty: none. `set_in` for messages: "[s3] proxy",
+// "https_proxy of the environment".
+struct ProxyInUse {
+  std::string url, set_in;
+};
+// `setting` is [s3] proxy; where it is empty, what libcurl takes from the environment
+// (libcurl-env(3) and CURLOPT_NOPROXY(3); of no_proxy, names and plain addresses are looked at).
+// `environment` gives a variable's value, or empty.
+ProxyInUse proxy_for(const std::string& url, const std::string& setting,
+                     const std::function<std::string(const char*)>& environment);
+
 // A network error of base/http on the way to the bucket: the same error with call, bucket and what
-// to look at (name not found, proxy, refused, untrusted certificate, stall).
+// to look at (name not found, proxy, refused, untrusted certificate, stall). A proxy's user and
+// password are in no message.
 Error explain_network(const S3CallName& name, Error error, bool custom_roots,
-                      const std::string& proxy);
+                      const ProxyInUse& proxy);
 
 // Seconds that Retry-After asks for (a number or an HTTP date, RFC 9110 10.2.3), 0 for none.
 int retry_after_s(const HttpResponse& response, UnixSeconds now);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "s3/explain.h"
 #include "s3/wire_text.h"
 
@@ -6,6 +8,7 @@ namespace {
 
 // libcurl's numbers (libcurl-errors(3)); only base/http knows its header.
 enum CurlNumber {
+  kNoHttp = 1,
   kProxyNotFound = 5,
   kNotFound = 6,
   kNoConnection = 7,
@@ -21,31 +24,55 @@ enum CurlNumber {
 };
 
 // "host:port" of a proxy, without what may be a password.
-std::string proxy_text(const std::string& proxy) {
-  if (proxy.empty()) return "the environment's proxy (https_proxy)";
-  const size_t user_end = proxy.rfind('@');
-  const size_t scheme = proxy.find("://");
-  const size_t begin = user_end != proxy.npos ? user_end + 1
-                       : scheme != proxy.npos ? scheme + 3
-                                              : 0;
-  return "the proxy " + proxy.substr(begin) + " ([s3] proxy)";
+std::string proxy_text(const ProxyInUse& proxy) {
+  if (proxy.url.empty()) return "the environment's proxy (https_proxy)";
+  std::string_view rest = proxy.url;
+  if (const size_t scheme = rest.find("://"); scheme != rest.npos) rest.remove_prefix(scheme + 3);
+  if (const size_t user_end = rest.rfind('@'); user_end != rest.npos)
+    rest.remove_prefix(user_end + 1);
+  return "the proxy " + peer_text(rest.substr(0, rest.find('/')), 300) + " (" + proxy.set_in + ")";
+}
+
+std::string_view host_of(std::string_view url) {
+  if (const size_t scheme = url.find("://"); scheme != url.npos) url.remove_prefix(scheme + 3);
+  url = url.substr(0, url.find_first_of("/?#"));
+  if (url.starts_with('[')) return url.substr(1, url.find(']') - 1);
+  return url.substr(0, url.find(':'));
+}
+
+// Whether no_proxy names the host: itself, or a domain that it lies in.
+bool is_excepted(std::string_view host, std::string_view no_proxy) {
+  if (no_proxy == "*") return true;
+  while (!no_proxy.empty()) {
+    const size_t end = std::min(no_proxy.find_first_of(", "), no_proxy.size());
+    std::string_view name = no_proxy.substr(0, end);
+    no_proxy.remove_prefix(std::min(end + 1, no_proxy.size()));
+    if (name.starts_with('.')) name.remove_prefix(1);
+    if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+    if (name.empty() || name.size() > host.size()) continue;
+    const std::string_view tail = host.substr(host.size() - name.size());
+    const bool whole = name.size() == host.size() || host[host.size() - name.size() - 1] == '.';
+    if (whole && contains(tail, name)) return true;
+  }
+  return false;
 }
 
 // OpenSSL's and curl's words (X509_verify_cert_error_string(3), curl's lib/vtls).
 std::string certificate_hint(const S3CallName& name, const std::string& message,
                              bool custom_roots) {
+  if (contains(message, "subject name") || contains(message, "does not match") ||
+      contains(message, "mismatch")) {
+    std::string hint = "endpoint in cluster.yml must be a name that the server's certificate holds";
+    // In quotes: the name that was looked for, not those of the certificate.
+    if (contains(message, "'" + name.bucket + ".")) hint += "; or set [s3] lookup = path";
+    return hint;
+  }
   if (contains(message, "not yet valid")) {
     return "the clock of this host may be behind (timedatectl), or the certificate is too new";
   }
   if (contains(message, "expired")) {
     return "the server's certificate, or one above it, has expired: renew it there; or the clock "
            "of this host is ahead (timedatectl)";
-  }
-  if (contains(message, "subject name") || contains(message, "does not match") ||
-      contains(message, "mismatch")) {
-    std::string hint = "endpoint in cluster.yml must be a name that the server's certificate holds";
-    if (contains(message, name.bucket + ".")) hint += "; or set [s3] lookup = path";
-    return hint;
   }
   if (custom_roots) {
     return "it is checked against the system's roots, custom_ca of cluster.yml and [s3] ca_file: "
@@ -56,7 +83,7 @@ std::string certificate_hint(const S3CallName& name, const std::string& message,
 }
 
 std::string network_hint(const S3CallName& name, const Error& error, bool custom_roots,
-                         const std::string& proxy) {
+                         const ProxyInUse& proxy) {
   const std::string& message = error.message;
   // "CONNECT tunnel failed, response 407", "Received HTTP code 407 from proxy after CONNECT".
   if (error.code != kTimedOut && contains(message, "CONNECT") && contains(message, "407")) {
@@ -76,7 +103,7 @@ std::string network_hint(const S3CallName& name, const Error& error, bool custom
       return hint;
     }
     case kNoConnection:
-      if (!proxy.empty())
+      if (!proxy.url.empty())
         return "is " + proxy_text(proxy) + " running, and may this host reach it?";
       return "nothing listens there, or a firewall refuses: check endpoint and port in "
              "cluster.yml, and whether the server is up";
@@ -84,7 +111,7 @@ std::string network_hint(const S3CallName& name, const Error& error, bool custom
       std::string hint =
           "the server or something on the way to it does not answer: a firewall, a wrong address, "
           "an overloaded server ([s3] stall_timeout_s says how long is waited)";
-      if (!proxy.empty()) hint += "; the way leads over " + proxy_text(proxy);
+      if (!proxy.url.empty()) hint += "; the way leads over " + proxy_text(proxy);
       return hint;
     }
     case kTlsFailed:
@@ -96,9 +123,16 @@ std::string network_hint(const S3CallName& name, const Error& error, bool custom
     case kPartialFile:
     case kNoAnswer:
     case kSendFailed:
-    case kReceiveFailed:
-      return "the server or something on the way (a proxy, firewall, load balancer) ended the "
-             "connection; should it last, look at its log";
+    case kReceiveFailed: {
+      std::string hint =
+          "the server or something on the way (a proxy, firewall, load balancer) ended the "
+          "connection; should it last, look at its log";
+      if (name.where.starts_with("http://"))
+        hint += "; if that port speaks TLS, take http:// out of endpoint";
+      return hint;
+    }
+    case kNoHttp:
+      return "what listens on that port is no HTTP server: check endpoint in cluster.yml";
     case kProxyFailed:
       return proxy_text(proxy) + " refused or is no SOCKS proxy: check its scheme and port";
     default:
@@ -108,8 +142,25 @@ std::string network_hint(const S3CallName& name, const Error& error, bool custom
 
 }  // namespace
 
+ProxyInUse proxy_for(const std::string& url, const std::string& setting,
+                     const std::function<std::string(const char*)>& environment) {
+  if (!setting.empty()) return {setting, "[s3] proxy"};
+  std::string excepted = environment("no_proxy");
+  if (excepted.empty()) excepted = environment("NO_PROXY");
+  if (is_excepted(host_of(url), excepted)) return {};
+  // HTTP_PROXY in capitals is what a web server makes of a client's header "Proxy".
+  const bool tls = url.starts_with("https://");
+  for (const char* name :
+       {tls ? "https_proxy" : "http_proxy", tls ? "HTTPS_PROXY" : "", "all_proxy", "ALL_PROXY"}) {
+    if (*name == '\0') continue;
+    if (std::string value = environment(name); !value.empty())
+      return {std::move(value), std::string(name) + " of the environment"};
+  }
+  return {};
+}
+
 Error explain_network(const S3CallName& name, Error error, bool custom_roots,
-                      const std::string& proxy) {
+                      const ProxyInUse& proxy) {
   // Neither a stop nor a file that cannot be read is the network's fault.
   if (error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kStorage) return error;
   error.hint = network_hint(name, error, custom_roots, proxy);

@@ -10,9 +10,7 @@ constexpr char kKmsHint[] =
     "{source} must be allowed kms:GenerateDataKey and kms:Decrypt";
 constexpr char kLockedHint[] =
     "the object is locked (object lock, legal hold): it stays until its retention has passed";
-constexpr char kRegionHint[] =
-    "the bucket is in {there}; the request was signed for {region}: set region in cluster.yml to "
-    "that";
+constexpr char kRegionHint[] = "{elsewhere}";
 constexpr char kExpiredHint[] =
     "the credentials of {source} have expired: renew them, or check what should; a wrong clock of "
     "this host (timedatectl) looks the same";
@@ -32,6 +30,9 @@ constexpr char kEndpointHint[] =
 
 constexpr CodeMeaning kCodes[] = {
     // Whose request it is.
+    // Ceph's gateway, of a KMS key that it cannot fetch: "Failed to retrieve the actual key,
+    // kms-keyid: ..." (rgw_kms.cc).
+    {"InvalidAccessKeyId", "kms", kKmsHint, Again::kNo},
     {"InvalidAccessKeyId", "",
      "the server does not know the access key, which comes from {source}: is it of this server, "
      "and was it deleted or disabled?",

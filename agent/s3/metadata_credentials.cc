@@ -124,7 +124,7 @@ bool may_be_plain(std::string_view origin) {
 // The value of the Authorization header, or empty. The file comes first: its token is renewed.
 Result<std::string> container_token(const CredentialSearch& search) {
   const std::string file = search.environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-  if (!file.empty()) return read_secret_file(file);
+  if (!file.empty()) return read_secret_file(file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
   const std::string token = search.environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   // "Basic ..." and the like: one space is no harm, a line end would begin another header.
   const bool printable = std::all_of(token.begin(), token.end(),

@@ -1,4 +1,6 @@
 // S3Client's way out: signs, sends, corrects region and credentials, waits and sends again.
+#include <stdlib.h>
+
 #include <algorithm>
 
 #include "base/stop.h"
@@ -35,6 +37,30 @@ bool is_one_of(std::string_view code, std::initializer_list<std::string_view> co
   return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
+// A HEAD that is refused so has no body that tells why; a GET of the same has one.
+bool is_bare_refusal(long status) {
+  return status == 301 || status == 307 || status == 400 || status == 401 || status == 403;
+}
+
+// What a portal or console answers to anything. Some servers call an answer without a body HTML,
+// too; an object's own type comes with HEAD, and none of ours is HTML.
+bool is_html(const HttpResponse& response, bool head, bool has_body) {
+  return (head || has_body) && contains(response.trailer("content-type"), "text/html");
+}
+
+// What [s3] wants of an object, for messages; empty: nothing.
+std::string kept_as(const S3Settings& settings) {
+  std::string text;
+  if (!settings.storage_class.empty()) text = "storage_class = " + settings.storage_class;
+  if (!settings.sse.empty()) text += (text.empty() ? "sse = " : ", sse = ") + settings.sse;
+  return text;
+}
+
+std::string process_environment(const char* name) {
+  const char* const value = getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
 }  // namespace
 
 S3Client::S3Client(S3Session& session, HttpClient& http)
@@ -50,8 +76,9 @@ Error S3Client::named(const Call& call, Error error) const {
 }
 
 Error S3Client::unexpected(const Call& call, const std::string& what) const {
-  return named(call,
-               {ErrorKind::kRemote, what, "check that the endpoint is S3, and what is between"});
+  return named(call, {ErrorKind::kRemote, what,
+                      "check that the endpoint is S3, and what is between (a proxy, a portal that "
+                      "wants a login)"});
 }
 
 Result<S3Client::Answer> S3Client::send_once(const Call& call) {
@@ -61,7 +88,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   const UnixSeconds now = session_.clock.now();
   const S3CallName name{
       call.name,      session_.location.display(),    call.key, session_.policy.bucket_name,
-      address.region, session_.credentials->source(), now};
+      address.region, session_.credentials->source(), now,      kept_as(settings)};
   const std::string query = canonical_query(call.query);
   ES_ASSIGN(signed_headers, sign_request({call.method, address.path(call.key), query,
                                           address.authority, call.headers, call.payload_sha256},
@@ -88,13 +115,14 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   request.cancel = cancel_;
   request.after_stop = after_stop_;
 
-  Answer answer{name, {}, {}};
+  Answer answer{name, keys};
   AnswerBody body;
   if (auto done = http_.perform(request, answer.response, body); !done) {
     if (body.too_large) return unexpected(call, done.error().message);
     const ErrorKind kind = done.error().kind;
     if (kind != ErrorKind::kRemote && kind != ErrorKind::kConfig) return done.take_error();
-    return explain_network(name, done.take_error(), !session_.extra_roots.empty(), settings.proxy);
+    return explain_network(name, done.take_error(), !session_.extra_roots.empty(),
+                           proxy_for(request.url, settings.proxy, process_environment));
   }
   answer.body = std::move(body.text);
   // An object may hold anything; every other good answer may be an error all the same (S3 API
@@ -104,6 +132,21 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
     answer.fault = parse_fault(answer.body);
   }
   return answer;
+}
+
+Result<void> S3Client::learn_reason(const Call& call, Answer& answer) {
+  auto told = send_once({.name = call.name,  // what is not allowed is the same action
+                         .method = "GET",
+                         .key = call.key,
+                         .headers = {{"range", "bytes=0-0"}}});
+  if (!told) {
+    if (told.error().kind == ErrorKind::kCancelled) return told.take_error();
+    return {};
+  }
+  if (is_bare_refusal(told->response.status) && !told->fault.code.empty()) {
+    answer = std::move(*told);
+  }
+  return {};
 }
 
 bool S3Client::learn_region(const Call& call, const Answer& answer) {
@@ -116,7 +159,8 @@ bool S3Client::learn_region(const Call& call, const Answer& answer) {
     const bool location_call = call.name == std::string_view("GetBucketLocation");
     const bool unclear =
         is_one_of(answer.fault.code, {"SignatureDoesNotMatch", "AuthorizationHeaderMalformed"}) ||
-        status == 301 || (call.is("HEAD") && (status == 400 || status == 403));
+        status == 301 ||
+        (call.is("HEAD") && answer.fault.code.empty() && (status == 400 || status == 403));
     if (!unclear || location_call || !session_.location.region_is_guess()) return false;
     auto asked =
         send_once({.name = "GetBucketLocation", .method = "GET", .query = {{"location", ""}}});
@@ -158,24 +202,37 @@ Result<S3Client::Answer> S3Client::send(const Call& call) {
         error = answer.take_error();
         break;
       }
-      const long status = answer->response.status;
+      long status = answer->response.status;
+      const bool object = call.is("GET") && !call.key.empty();
+      if (answer->good() && !object &&
+          is_html(answer->response, call.is("HEAD"), !answer->body.empty())) {
+        error = explain_answer(answer->name, answer->response, answer->body);
+        break;
+      }
       if (answer->good() || (call.accepts != nullptr && call.accepts(status, answer->fault))) {
         return answer;
+      }
+      // Where the answer tells another region, that is the reason.
+      const std::string there = answer->header("x-amz-bucket-region");
+      const bool elsewhere = !region_tried && !there.empty() && there != answer->name.region;
+      if (call.is("HEAD") && is_bare_refusal(status) && !elsewhere) {
+        ES_TRY(learn_reason(call, *answer));
+        status = answer->response.status;
       }
       const bool refused = (status >= 300 && status <= 399) || status == 400 || status == 403;
       if (refused && !region_tried) {
         region_tried = true;
         if (learn_region(call, *answer)) continue;
       }
-      // A HEAD has no body that says which of the bad requests it is.
+      // Of a HEAD whose reason stays unknown.
       const bool expired =
           is_one_of(answer->fault.code,
                     {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired",
                      "TokenRefreshRequired", "InvalidAccessKeyId"}) ||
-          (call.is("HEAD") && status == 400);
+          (call.is("HEAD") && status == 400 && answer->fault.code.empty());
       if (refused && expired && !keys_tried) {
         keys_tried = true;
-        if (session_.credentials->forget()) continue;
+        if (session_.credentials->forget(answer->keys)) continue;
       }
       error = explain_answer(answer->name, answer->response, answer->body);
       asked_s = retry_after_s(answer->response, session_.clock.now());

@@ -118,7 +118,7 @@ Found from_web_identity(const CredentialSearch& search, std::string& absent) {
   if (!is_one_word(role)) return no_word("AWS_ROLE_ARN");
   ES_ASSIGN(name, session_name(search));
   ES_ASSIGN(url, sts_url(search));
-  ES_ASSIGN(token, read_secret_file(file));
+  ES_ASSIGN(token, read_secret_file(file, "AWS_WEB_IDENTITY_TOKEN_FILE"));
 
   HttpRequest request;
   request.method = "POST";

@@ -11,9 +11,11 @@ namespace {
 constexpr size_t kMaxAnswerBytes = size_t{8} * 1024 * 1024;
 constexpr size_t kMaxWordBytes = 1000;
 
-// No document types (pugixml never expands their entities), no processing instructions. References
-// are read here, because pugixml ends a text where one stands for U+0000, also after an overflow.
-constexpr unsigned kParseFlags = pugi::parse_cdata | pugi::parse_eol | pugi::parse_ws_pcdata_single;
+// No processing instructions; document types are kept to be seen (pugixml never expands their
+// entities). References are read here, because pugixml ends a text where one stands for U+0000,
+// also after an overflow.
+constexpr unsigned kParseFlags =
+    pugi::parse_cdata | pugi::parse_eol | pugi::parse_ws_pcdata_single | pugi::parse_doctype;
 
 // Servers write names with and without a prefix.
 std::string_view local_name(const pugi::xml_node& node) {
@@ -124,6 +126,10 @@ pugi::xml_node parse_xml(pugi::xml_document& document, std::string_view xml, std
   }
   pugi::xml_node root;
   for (const pugi::xml_node& node : document.children()) {
+    if (node.type() == pugi::node_doctype) {
+      why = "an answer with a document type";
+      return {};
+    }
     if (node.type() != pugi::node_element) continue;
     if (root) why = "more than one document";
     root = node;

@@ -16,8 +16,8 @@ namespace etcd_snapshot {
 Error unreadable(std::string_view what, std::string_view why);
 
 // The only element at the top, which `document` owns. A null node, and `why`, for what is no XML,
-// not whole, longer than 8 MiB or holds a zero byte. Document types are passed over and their
-// entities unknown.
+// not whole, longer than 8 MiB, or holds a zero byte or a document type: S3 sends none, and what
+// does is a web page, or means harm by its entities.
 pugi::xml_node parse_xml(pugi::xml_document& document, std::string_view xml, std::string& why);
 
 // Names are compared without prefix: servers write them with and without.

@@ -2,6 +2,7 @@
 #include "base/http.h"
 
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +98,25 @@ void issue(FakeCertificate& own, const FakeCertificate& issuer) {
   EVP_PKEY_free(key);
   X509_free(authority);
   X509_free(leaf);
+}
+
+// The same certificate with a subjectAltName: "DNS:a,IP:::1".
+void name_hosts(FakeCertificate& own, const std::string& names) {
+  X509* const certificate = from_pem<X509>(own.certificate, PEM_read_bio_X509);
+  X509_EXTENSION* const extension =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str());
+  CHECK_TRUE(X509_add_ext(certificate, extension, -1) == 1);
+  X509_EXTENSION_free(extension);
+  EVP_PKEY* const key = from_pem<EVP_PKEY>(own.key, PEM_read_bio_PrivateKey);
+  CHECK_TRUE(X509_sign(certificate, key, nullptr) != 0);
+  EVP_PKEY_free(key);
+  BIO* const out = BIO_new(BIO_s_mem());
+  CHECK_TRUE(PEM_write_bio_X509(out, certificate) == 1);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out, &data);
+  own.certificate.assign(data, static_cast<size_t>(size));
+  BIO_free_all(out);
+  X509_free(certificate);
 }
 
 }  // namespace
@@ -275,6 +295,18 @@ TEST(Http, AFileThatCannotBeReadIsAStorageError) {
   const Error error = failure();
   CHECK_TRUE(error.kind == ErrorKind::kStorage);
   LONGS_EQUAL(EBADF, error.code);
+}
+
+// Not the URL is wrong, but what listens there.
+TEST(Http, WhatSpeaksNoHttpIsNoConfigError) {
+  LoopbackServer server(
+      [](Wire& wire, SeenRequest&) { return wire.send("SSH-2.0-OpenSSH_9.2\r\n") && false; });
+  request_.url = server.url();
+  const Error error = failure();
+  CHECK_TRUE(error.kind == ErrorKind::kRemote);
+  LONGS_EQUAL(1, error.code);
+  STRCMP_CONTAINS("HTTP/0.9", error.message.c_str());
+  STRCMP_CONTAINS("speaks HTTP", error.hint.c_str());
 }
 
 TEST(Http, CancelEndsATransferInTheMiddle) {
@@ -573,6 +605,29 @@ TEST(HttpTls, NamesACertificateThatSignedItself) {
   const Error error = failure();
   STRCMP_CONTAINS("(CN=localhost signed itself and is not trusted)", error.message.c_str());
   STRCMP_CONTAINS("additional root certificates", error.hint.c_str());
+}
+
+TEST(HttpTls, NamesTheHostsThatACertificateIsFor) {
+  const struct {
+    const char *names, *text;
+  } cases[] = {
+      {"DNS:a.example", "(it is for a.example)"},
+      {"DNS:a.example,email:x@y.example,IP:10.1.2.3,IP:2001:db8::1,URI:http://z.example/,DNS:*.b",
+       "(it is for a.example, 10.1.2.3, 2001:db8::1, *.b)"},
+      {"DNS:a,DNS:b,DNS:c,DNS:d,DNS:e,DNS:f,DNS:g", "(it is for a, b, c, d, e, ...)"},
+      {"DNS:evil\x1b[2Jx y", "(it is for evil?[2Jx?y)"},
+  };
+  for (const auto& test : cases) {
+    FakeCertificate certificate = valid_for("localhost");
+    name_hosts(certificate, test.names);
+    LoopbackServer server(take, &certificate);
+    request_.url = server.url("/", "localhost");
+    request_.extra_roots = certificate.certificate;
+    const Error error = failure();
+    STRCMP_CONTAINS("its certificate is not accepted: ", error.message.c_str());
+    STRCMP_CONTAINS(test.text, error.message.c_str());
+    STRCMP_CONTAINS("use a host name or address", error.hint.c_str());
+  }
 }
 
 TEST(HttpTls, TellsExpiredFromEarlyFromAWrongHost) {

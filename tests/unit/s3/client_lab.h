@@ -26,9 +26,9 @@ class FakeCredentials final : public CredentialSource {
   Result<Credentials> get(bool) override {
     return Credentials{"AKID" + std::to_string(number), kLabSecretKey, kLabToken};
   }
-  bool forget() override {
+  bool forget(const Credentials& used) override {
     ++forgotten;
-    if (renews) ++number;
+    if (renews && used.access_key == "AKID" + std::to_string(number)) ++number;
     return renews;
   }
   std::string source() const override { return "the role of a test"; }

@@ -203,6 +203,46 @@ TEST(S3Client, RefusesAHeadWithoutASize) {
   }
 }
 
+TEST(S3Client, DemandsTheETagOfAnObject) {
+  for (const char* call : {"HeadObject", "PutObject"}) {
+    lab.given = 0;
+    lab.first(1, call, FakeAnswer{});
+    auto client = lab.client();
+    check_refused(call[0] == 'H'
+                      ? Result<void>(client.head("a").take_error())
+                      : Result<void>(client.put_object("a", lab.file.all(), true).take_error()),
+                  "no ETag");
+  }
+}
+
+// A portal that wants a login, or a console on the port; a web server has ETags, too.
+TEST(S3Client, TakesNoWebPageForAnAnswer) {
+  const FakeAnswer page{
+      200, {{"content-type", "text/html; charset=utf-8"}, {"etag", "\"e\""}}, "<html>login</html>"};
+  auto client = lab.client();
+  s3.before = [&page](const FakeCall&) { return page; };
+  for (const Error& error :
+       {client.head("a").error(), client.put_object("a", lab.file.all(), true).error(),
+        client.upload_part("a", "i", 1, lab.file.all()).error(),
+        client.abort_upload("a", "i").error(), client.list("", "").error(),
+        client.remove({"a"}).error(), client.create_upload("a").error()}) {
+    CHECK_TEXT(holds(error.message, "no S3 answer: HTML"), error.message.c_str());
+    CHECK_TEXT(holds(error.hint, "endpoint") && holds(error.hint, "proxy"), error.hint.c_str());
+  }
+  LONGS_EQUAL(7, s3.calls.size());
+  // Some servers call an answer that has no body HTML, and an object may be a page.
+  s3.before = nullptr;
+  s3.put("page", page.body);
+  s3.after = [](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation == "GetObject")
+      return FakeAnswer{200, {{"content-type", "text/html"}}, "<html>login</html>"};
+    return FakeAnswer{200, {{"content-type", "text/html"}, {"etag", "\"e\""}}, ""};
+  };
+  CHECK_TRUE(client.put_object("a", lab.file.all(), false).ok());
+  CHECK_TRUE(client.abort_upload("a", "i").ok());
+  STRCMP_EQUAL("<html>", client.get_range("page", 0, 6)->c_str());
+}
+
 TEST(S3Client, ReadsARange) {
   s3.put("a", "0123456789");
   auto client = lab.client();

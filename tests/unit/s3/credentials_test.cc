@@ -246,9 +246,10 @@ TEST(Credentials, DoesNotForgetWhatIsWrittenDown) {
   inputs.access_key = "AKIA";
   inputs.secret_key = "policy/secret";
   const auto source = chain();
-  CHECK_FALSE(source->forget());
-  CHECK_TRUE(source->get().ok());
-  CHECK_FALSE(source->forget());
+  CHECK_FALSE(source->forget({"AKIA", "policy/secret", ""}));
+  const auto keys = source->get();
+  CHECK_TRUE(keys.ok());
+  CHECK_FALSE(source->forget(*keys));
 }
 
 TEST(Credentials, RefusesHalfAPairAndNamesTheOtherHalf) {
@@ -556,11 +557,44 @@ TEST(Credentials, RefusesKeysThatHaveExpiredAlready) {
 TEST(Credentials, FetchesAnewWhatTheServerDoesNotKnow) {
   in_ec2();
   const auto source = chain();
-  CHECK_FALSE(source->forget());
-  CHECK_TRUE(source->get().ok());
-  CHECK_TRUE(source->forget());
+  CHECK_FALSE(source->forget({"ASIAROLE", "", ""}));
+  const auto keys = source->get();
+  CHECK_TRUE(keys.ok());
+  CHECK_TRUE(source->forget(*keys));
   http.script[kRole] = {{200, role_keys(in(std::chrono::hours(6)), "ASIASECOND"), {}}};
   check_keys(*source, "ASIASECOND", "role/secret+1", "role//token==");
+}
+
+// Several threads are told at once that the old ones have expired.
+TEST(Credentials, KeepsWhatAnotherThreadHasRenewed) {
+  in_ec2();
+  const auto source = chain();
+  const auto old = source->get();
+  CHECK_TRUE(source->forget(*old));
+  CHECK_TRUE(source->forget(*old));  // before anybody has asked for others
+  http.script[kRole] = {{200, role_keys(in(std::chrono::hours(6)), "ASIASECOND"), {}}};
+  CHECK_TRUE(source->get().ok());
+  const size_t asked = http.requests.size();
+  CHECK_TRUE(source->forget(*old));
+  check_keys(*source, "ASIASECOND", "role/secret+1", "role//token==");
+  LONGS_EQUAL(asked, http.requests.size());
+  // The same key with another token is another.
+  Credentials token = *source->get();
+  token.session_token = "before";
+  CHECK_TRUE(source->forget(token));
+  CHECK_TRUE(source->get().ok());
+  LONGS_EQUAL(asked, http.requests.size());
+}
+
+TEST(Credentials, TellsWhichVariableNamesAFileThatIsMissing) {
+  with_web_identity();
+  environment["AWS_WEB_IDENTITY_TOKEN_FILE"] = "/nonexistent/token";
+  const Error error = failure(*chain());
+  check_kind(ErrorKind::kConfig, error);
+  check_says(error, "/nonexistent/token");
+  check_hints(error, "AWS_WEB_IDENTITY_TOKEN_FILE");
+  inputs.access_key_file = inputs.secret_key_file = "/nonexistent/key";
+  check_hints(failure(*chain()), "[s3] access_key_file");
 }
 
 TEST(Credentials, FetchesOnceForManyThreads) {
@@ -598,7 +632,7 @@ TEST(Credentials, AsksStsWithTheToken) {
   CHECK_TRUE(request.proxy_from_environment);
   // The token is renewed in its file.
   scratch.write("token", "eyJ.second");
-  CHECK_TRUE(source->forget());
+  CHECK_TRUE(source->forget(*source->get()));
   CHECK_TRUE(source->get().ok());
   CHECK_TRUE(http.last(kSts).body.ends_with("WebIdentityToken=eyJ.second"));
 }
@@ -731,7 +765,7 @@ TEST(Credentials, TakesContainerKeysWithoutAnEnd) {
   clock.pass(std::chrono::hours(1000));
   check_keys(*source, "A", "S", "");
   LONGS_EQUAL(1, http.requests.size());
-  CHECK_TRUE(source->forget());
+  CHECK_TRUE(source->forget(*source->get()));
 }
 
 TEST(Credentials, NamesTheContainerEndpointThatFails) {

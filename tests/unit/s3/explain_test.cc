@@ -1,5 +1,6 @@
 #include "s3/explain.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,8 @@ TEST(Explain, KnowsWhatEachCodeAsksFor) {
     bool retryable;
   } rows[] = {
       {403, "InvalidAccessKeyId", "", "which comes from cluster.yml", false},
+      {403, "InvalidAccessKeyId", "Failed to retrieve the actual key, kms-keyid: no-such-key",
+       "sse_kms_key_id", false},
       {403, "SignatureDoesNotMatch", "", "the secret key, which comes from cluster.yml", false},
       {403, "RequestTimeTooSkewed", "", "timedatectl", false},
       {400, "ExpiredToken", "", "have expired", false},
@@ -201,9 +204,37 @@ TEST(Explain, TellsWhereTheBucketIs) {
   check_hints(answer(301, fault("PermanentRedirect", "")), "region eu-west-2");
   check_hints(answer(301, ""), "region eu-west-2");
   response.headers.clear();
+  check_hints(answer(301, ""), "signed for us-east-1: set region in cluster.yml to the bucket's");
   response.headers["location"] = "https://login.example.com/?next=/bucket";
-  check_hints(answer(307, ""), "(https://login.example.com)");
-  CHECK_FALSE(holds(answer(307, "").hint, "next="));
+  for (const long status : {301, 307}) {
+    const Error error = answer(status, "");
+    check_hints(error, "sends the request on to https://login.example.com: set endpoint");
+    CHECK_FALSE(holds(error.hint, "next="));
+    CHECK_FALSE(holds(error.hint, "to that"));
+  }
+  response.headers["x-amz-bucket-region"] = "us-east-1";
+  check_hints(answer(301, ""), "which the request was signed for: check endpoint");
+}
+
+TEST(Explain, NamesWhatIsAskedOfAnObjectThatIsRefused) {
+  name.kept_as = "storage_class = COLD, sse = AES256";
+  for (const char* call : {"PutObject", "CreateMultipartUpload"}) {
+    name.call = call;
+    check_hints(answer(400, fault("InvalidArgument", "")), "[s3] asks of it (storage_class = COLD");
+    check_hints(answer(400, fault("InvalidArgument", "bad KMS key")), "sse_kms_key_id");
+  }
+  name.call = "ListObjectsV2";
+  CHECK_FALSE(holds(answer(400, fault("InvalidArgument", "")).hint, "storage_class"));
+}
+
+// A GET without s3:ListBucket says so with a code.
+TEST(Explain, SaysWhatADeniedReadMayMean) {
+  for (const char* call : {"HeadObject", "GetObject"}) {
+    name.call = call;
+    check_hints(answer(403, fault("AccessDenied", "")), "without s3:ListBucket");
+  }
+  name.call = "PutObject";
+  CHECK_FALSE(holds(answer(403, fault("AccessDenied", "")).hint, "ListBucket"));
 }
 
 TEST(Explain, TellsThatAnAnswerIsNotOfS3) {
@@ -215,7 +246,7 @@ TEST(Explain, TellsThatAnAnswerIsNotOfS3) {
       {404, "<!DOCTYPE html><p>", "no S3 answer: HTML",
        "is the endpoint right, or is there a proxy", false},
       {403, " \n<html>", "no S3 answer: HTML", "is the endpoint right", false},
-      {200, "<html>", "no S3 answer: HTML", "is the endpoint right", false},
+      {200, "<html>", "no S3 answer: HTML", "a portal that wants a login", false},
       {418, "{}", "no S3 answer: some other text", "is the endpoint right", false},
       {404, "<other/>", "no S3 answer: XML", "is the endpoint right", false},
       {404, "<Error><Code>NoSuchKey</Co", "no S3 answer: XML", "is the endpoint right", false},
@@ -253,7 +284,7 @@ TEST(Explain, NamesTheCallWithoutSayingTheHostTwice) {
   Error error{ErrorKind::kRemote,
               "https://bucket.s3.example.com:8443: Could not resolve host: bucket.s3.example.com",
               "a hint of below", true, 6};
-  error = explain_network(name, error, false, "");
+  error = explain_network(name, error, false, {});
   STRCMP_EQUAL(
       "PutObject https://s3.example.com/bucket/key: Could not resolve host: bucket.s3.example.com",
       error.message.c_str());
@@ -274,6 +305,7 @@ TEST(Explain, HintsByWhatTheNetworkDid) {
       {5, "Could not resolve proxy: proxy.example.com", false, kProxy,
        "the proxy proxy.example.com:3128 ([s3] proxy)"},
       {5, "Could not resolve proxy: x", false, "", "https_proxy"},
+      {1, "Received HTTP/0.9 when not allowed", false, "", "no HTTP server: check endpoint"},
       {6, "Could not resolve host: s3.example.com", false, "", "getent hosts"},
       {7, "Connection refused", false, "", "nothing listens there"},
       {7, "Connection refused", false, kProxy, "is the proxy proxy.example.com:3128"},
@@ -291,6 +323,10 @@ TEST(Explain, HintsByWhatTheNetworkDid) {
        "its certificate is not accepted: SSL: no alternative certificate subject name matches "
        "target host name 'bucket.s3.example.com'",
        true, "", "lookup = path"},
+      {60,
+       "its certificate is not accepted: SSL: no alternative certificate subject name matches "
+       "target host name '10.0.0.1' (it is for expired.example.com)",
+       true, "", "must be a name that the server's certificate holds"},
       {18, "transfer closed with 5 bytes remaining to read", false, "", "ended the connection"},
       {52, "Empty reply from server", false, "", "ended the connection"},
       {55, "Send failure: Broken pipe", false, "", "ended the connection"},
@@ -305,7 +341,8 @@ TEST(Explain, HintsByWhatTheNetworkDid) {
   for (const auto& row : rows) {
     Error error{ErrorKind::kRemote, std::string("https://s3.example.com: ") + row.text,
                 "a hint of below", true, row.code};
-    error = explain_network(name, error, row.roots, row.proxy);
+    const ProxyInUse proxy{row.proxy, *row.proxy != '\0' ? "[s3] proxy" : ""};
+    error = explain_network(name, error, row.roots, proxy);
     check_says(error, std::string("PutObject https://s3.example.com/bucket/key: ") + row.text);
     check_hints(error, row.hints);
     CHECK_FALSE_TEXT(holds(error.hint, "word@p"), error.hint.c_str());
@@ -313,9 +350,80 @@ TEST(Explain, HintsByWhatTheNetworkDid) {
   }
 }
 
+TEST(Explain, DoesNotTakeTheCertificatesNameForTheBuckets) {
+  const Error error = explain_network(
+      name,
+      {ErrorKind::kRemote,
+       "https://a.test: its certificate is not accepted: SSL: no alternative certificate subject "
+       "name matches target host name 'a.test' (it is for bucket.example.com)",
+       "", false, 60},
+      true, {});
+  CHECK_FALSE_TEXT(holds(error.hint, "lookup"), error.hint.c_str());
+}
+
+TEST(Explain, TellsOfTlsBehindAPlainEndpoint) {
+  for (const int code : {52, 55, 56}) {
+    const Error reset{ErrorKind::kRemote, "http://s3.example.com: ended", "", true, code};
+    CHECK_FALSE(holds(explain_network(name, reset, false, {}).hint, "http://"));
+    S3CallName plain = name;
+    plain.where = "http://s3.example.com/bucket";
+    check_hints(explain_network(plain, reset, false, {}),
+                "if that port speaks TLS, take http:// out of endpoint");
+  }
+}
+
+// libcurl-env(3).
+TEST(Explain, KnowsWhichProxyIsUsed) {
+  std::map<std::string, std::string> set;
+  const auto check = [&](const char* url, const char* setting, const char* set_in) {
+    const ProxyInUse proxy = proxy_for(url, setting, [&](const char* variable) {
+      const auto found = set.find(variable);
+      return found == set.end() ? std::string() : found->second;
+    });
+    STRCMP_EQUAL(set_in, proxy.set_in.c_str());
+    CHECK_EQUAL(proxy.set_in.empty(), proxy.url.empty());
+  };
+  check("https://s3.test", "", "");
+  check("https://s3.test", "http://p", "[s3] proxy");
+  set["ALL_PROXY"] = "http://d";
+  check("https://s3.test", "", "ALL_PROXY of the environment");
+  set["all_proxy"] = "http://c";
+  check("http://s3.test", "", "all_proxy of the environment");
+  set["HTTPS_PROXY"] = set["HTTP_PROXY"] = "http://b";
+  check("https://s3.test", "", "HTTPS_PROXY of the environment");
+  check("http://s3.test", "", "all_proxy of the environment");  // never HTTP_PROXY
+  set["https_proxy"] = set["http_proxy"] = "http://a";
+  check("https://s3.test", "", "https_proxy of the environment");
+  check("http://s3.test", "", "http_proxy of the environment");
+  check("https://s3.test", "http://p", "[s3] proxy");
+  for (const char* none : {"*", "s3.test", "a.test, .test", "x,S3.TEST", "test"}) {
+    set["no_proxy"] = none;
+    check("https://s3.test:9000/backups?list", "", "");
+  }
+  set["no_proxy"] = "::1,127.0.0.1";
+  check("https://[::1]:9000/", "", "");
+  check("https://127.0.0.1/", "", "");
+  for (const char* other : {"3.test", "s3.test.example", "", ",", "est"}) {
+    set["no_proxy"] = other;
+    check("https://s3.test/", "", "https_proxy of the environment");
+  }
+}
+
+TEST(Explain, TellsAProxyWithoutItsPassword) {
+  for (const char* url : {"http://user:pass@word@p.test:1/", "user:pass@p.test:1", "p.test:1",
+                          "socks5://us/er:pa/ss@p.test:1/x"}) {
+    for (const int code : {5, 7, 28, 97}) {
+      const Error error = explain_network(name, {ErrorKind::kRemote, "x", "", true, code}, false,
+                                          {url, "https_proxy of the environment"});
+      check_hints(error, "the proxy p.test:1 (https_proxy of the environment)");
+      CHECK_FALSE_TEXT(holds(error.hint, "pa"), error.hint.c_str());
+    }
+  }
+}
+
 TEST(Explain, LeavesWhatIsNotTheNetworksFault) {
   for (const ErrorKind kind : {ErrorKind::kCancelled, ErrorKind::kStorage}) {
-    const Error error = explain_network(name, Error{kind, "stopped", "why", false, 4}, false, "");
+    const Error error = explain_network(name, Error{kind, "stopped", "why", false, 4}, false, {});
     STRCMP_EQUAL("stopped", error.message.c_str());
     STRCMP_EQUAL("why", error.hint.c_str());
     CHECK_TRUE(error.kind == kind);

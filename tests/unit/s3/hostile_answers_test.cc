@@ -74,6 +74,11 @@ TEST(HostileAnswers, NeverExpandsEntities) {
   const std::string external = "<!DOCTYPE x [<!ENTITY file SYSTEM \"file:///etc/passwd\">]>" +
                                list_with("<Contents><Key>&file;</Key><Size>1</Size></Contents>");
   check_refused(parse_list(external), external);
+  // Nor is one taken that uses none of them.
+  const auto declared = parse_list("<!DOCTYPE x [<!ENTITY y \"z\">]>" + list_with(""));
+  check_refused(declared, "a document type");
+  CHECK_TRUE(holds(declared.error().message, "an answer with a document type"));
+  CHECK_TRUE(is_empty(parse_fault("<!DOCTYPE x><Error><Code>SlowDown</Code></Error>")));
   STRCMP_EQUAL("", parse_fault(bomb + "<Error><Code>&lol9;</Code></Error>").code.c_str());
 }
 

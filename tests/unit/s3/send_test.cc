@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "client_lab.h"
 #include "s3/client.h"
 
@@ -212,7 +214,69 @@ TEST(S3Send, LearnsTheRegionFromAHead) {
   s3.put("a", "bytes");
   const auto info = lab.client().head("a");
   CHECK_TRUE(info.ok() && info->has_value());
-  LONGS_EQUAL(3, s3.calls.size());
+  LONGS_EQUAL(4, s3.calls.size());  // with a GET for the reason, and the question where
+}
+
+TEST(S3Send, LearnsTheRegionFromTheHeaderOfAHeadAlone) {
+  guess_region();
+  s3.region = "eu-west-3";
+  s3.tells_region = FakeS3::TellsRegion::kInHeader;
+  s3.put("a", "bytes");
+  CHECK_TRUE(lab.client().head("a").ok());
+  LONGS_EQUAL(2, s3.calls.size());
+}
+
+// HEAD has no body.
+TEST(S3Send, AsksWhyAHeadIsRefused) {
+  for (const long status : {301, 307, 400, 401, 403}) {
+    for (const char* code : {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}) {
+      ClientLab own;
+      own.s3.before = [status, code](const FakeCall&) { return s3_error(status, code); };
+      const auto info = own.client().head("a");
+      STRCMP_EQUAL(code, info.error().s3_code.c_str());
+      CHECK_TRUE(holds(info.error().message, "HeadObject https://s3.test:9000/backups/a: "));
+      LONGS_EQUAL(2, own.s3.calls.size());
+      STRCMP_EQUAL("GetObject", own.s3.last().operation.c_str());
+      STRCMP_EQUAL("bytes=0-0", own.s3.last().header("range").c_str());
+    }
+  }
+}
+
+TEST(S3Send, KeepsWhatAHeadToldWhereAGetTellsNoMore) {
+  const FakeAnswer rows[] = {{206, {}, "b"},
+                             s3_error(404, "NoSuchKey"),
+                             s3_error(503, "SlowDown"),
+                             {403, {}, "<html/>"},
+                             lost_connection()};
+  for (const FakeAnswer& row : rows) {
+    ClientLab own;
+    own.s3.before = [&row](const FakeCall& call) {
+      return call.operation == "HeadObject" ? FakeAnswer{403, {}, ""} : row;
+    };
+    const auto info = own.client().head("a");
+    CHECK_TEXT(holds(info.error().message, "HTTP 403 Forbidden"), info.error().message.c_str());
+    LONGS_EQUAL(2, own.s3.calls.size());
+    LONGS_EQUAL(0, own.clock.sleeps.size());
+  }
+  // And nothing is asked where something else is wrong.
+  for (const long status : {302, 405, 501}) {
+    ClientLab own;
+    own.s3.before = [status](const FakeCall&) { return FakeAnswer{status, {}, ""}; };
+    CHECK_FALSE(own.client().head("a").ok());
+    LONGS_EQUAL(1, own.s3.calls.size());
+  }
+}
+
+TEST(S3Send, NamesTheProxyOfTheEnvironment) {
+  CHECK_EQUAL(0, setenv("https_proxy", "http://user:sesame@proxy.test:3128", 1));
+  FakeAnswer dead = lost_connection();
+  dead.network->code = 7;
+  s3.before = [&dead](const FakeCall&) { return dead; };
+  const auto page = lab.client().list("", "");
+  CHECK_EQUAL(0, unsetenv("https_proxy"));
+  const std::string& hint = page.error().hint;
+  CHECK_TEXT(holds(hint, "proxy.test:3128 (https_proxy of the environment)"), hint.c_str());
+  CHECK_FALSE(holds(hint, "sesame"));
 }
 
 TEST(S3Send, CorrectsARegionThatIsSet) {
@@ -278,6 +342,14 @@ TEST(S3Send, RenewsTheKeysThatAHeadCannotName) {
   s3.put("a", "bytes");
   CHECK_TRUE(lab.client().head("a").ok());
   LONGS_EQUAL(1, lab.keys->forgotten);
+}
+
+// A HEAD of bad region or bad signature is no reason to fetch keys.
+TEST(S3Send, RenewsNoKeysForAHeadThatIsRefusedForAnotherReason) {
+  lab.renewable_keys();
+  s3.before = [](const FakeCall&) { return s3_error(400, "InvalidRequest"); };
+  CHECK_FALSE(lab.client().head("a").ok());
+  LONGS_EQUAL(0, lab.keys->forgotten);
 }
 
 TEST(S3Send, DoesNotTryKeysAgainThatStay) {
