@@ -265,9 +265,11 @@ class Check(SharedMember):
         self.assertIn(".".join(map(str, etcd.HOST.version())), said)
         self.assertUntouched(agent, before)
 
-    def test_before_the_first_snapshot_nothing_is_wrong_and_no_directory_is_made(self):
+    def test_a_directory_that_is_missing_fails_as_the_service_would_and_is_not_made(self):
         agent = self.agent()
-        self.assertExit(agent.run("check"), 0)
+        result = agent.run("check")
+        self.assertExit(result, 74)
+        self.assertSays(result, "install -d -m 0700 " + agent.directory)
         self.assertFalse(os.path.exists(agent.directory))
 
     def test_no_etcd(self):

@@ -77,24 +77,24 @@ class Connections(StormCase):
                 weather.clear()
                 self.calm(host, bucket)
 
-    def test_a_server_that_trickles_has_until_the_next_snapshot(self):
+    def test_a_server_that_trickles_has_the_time_of_the_cycle(self):
         """The list comes byte by byte, which is no stall; the time of the cycle ends it."""
         bucket, weather = self.bucket(), self.weather()
         host = self.fresh_host(bucket, weather)
         self.assertExit(host.cycle(), 0)
         weather.when(wx.trickle(40), "GET", query="list-type", times=None)
         host.policy = host.policy.replace("      retention:", "      timeout: 3\n      retention:")
-        result = self.storm(host, "ListObjectsV2", ("too slow", "next cycle"))
+        result = self.storm(host, "ListObjectsV2", ("backup_config.timeout", "slows the bucket"))
         self.assertLess(result.seconds, 6)
         weather.clear()
         self.calm(host, bucket)
 
-    def test_an_upload_that_trickles_has_until_the_next_snapshot(self):
+    def test_an_upload_that_trickles_has_the_time_of_the_cycle(self):
         bucket, weather = self.bucket(), self.weather()
         host = self.fresh_host(bucket, weather)
         weather.when(wx.delay(30), "PUT", times=None)
         host.policy = host.policy.replace("      retention:", "      timeout: 3\n      retention:")
-        result = self.storm(host, "PutObject", ("too slow", "next cycle"))
+        result = self.storm(host, "PutObject", ("backup_config.timeout", "slows the bucket"))
         self.assertLess(result.seconds, 6)
         weather.clear()
         self.calm(host, bucket)
@@ -107,7 +107,7 @@ class Certificates(StormCase):
         host = self.fresh_host(bucket)
         self.use_s3(host, bucket, weather.endpoint, **more)
         result = self.storm(host, error, hint)
-        self.assertGreater(weather.handshakes_failed, 0)
+        # Over TLS 1.3 the server may think that a handshake was fine which the client ends.
         self.assertEqual(weather.requests, [])
         with open(certificates.ca) as text:
             self.use_s3(host, bucket, weather.endpoint, text.read())
