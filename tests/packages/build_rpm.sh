@@ -7,6 +7,8 @@
 set -euo pipefail
 output=${1:?usage: tests/packages/build_rpm.sh OUTPUT [--built]}
 here=$(realpath "$(dirname "$0")")
+# What a make that started this was told is not meant for the one that builds the package.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 for tool in rpmbuild find-debuginfo eu-strip; do
     # Without the last two rpmbuild goes on, and leaves the symbols in the programs.
     command -v "$tool" >/dev/null || { echo "$0: $tool is missing" >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The packages, from what `make` has built: both are made and looked at by their linters, and have the
-# same contents; the RPM installs and erases; versions agree; purge and completion do as they should.
+# same contents; the RPM installs and erases; purge and completion do as they should.
 # Needs debhelper, lintian, rpm, rpmlint, debugedit and elfutils. Takes a minute or two, and compiles
 # nothing. Full builds, with the unit tests, are build_deb.sh and build_rpm.sh beside it.
 set -u
@@ -36,17 +36,6 @@ script() {
     fi
 }
 
-versions() {
-    local make deb rpm logged
-    make=$(sed -n 's/^VERSION := //p' Makefile)
-    deb=$(sed -n '1s/^etcd-snapshot (\(.*\)) .*/\1/p' debian/changelog)
-    rpm=$(sed -n 's/^Version: *//p' rpm/etcd-snapshot.spec)
-    logged=$(sed -n '/^%changelog/,$s/^\* .* - \([^ -]*\)-.*/\1/p' rpm/etcd-snapshot.spec | head -n 1)
-    echo "Makefile $make, debian/changelog $deb, spec $rpm, its change log $logged"
-    [[ $make && $make == "$deb" && $make == "$rpm" && $make == "$logged" ]] &&
-        grep -q -- "--prefix=etcd-snapshot-$make/" rpm/etcd-snapshot.spec
-}
-
 notices_a_difference() {
     local change=$1 expected=$2 said
     rm -rf "$work/changed"
@@ -73,7 +62,7 @@ install_and_erase() {
     [[ $left == './etc/etcd-snapshot ./etc/etcd-snapshot/cluster.yml ./etc/etcd-snapshot/etcd-snapshot.conf.rpmsave ' ]]
 }
 
-one 'versions agree' versions
+one 'versions, what is built with and installed' tests/lint/packages.sh
 script tests/packages/purge.sh
 script tests/packages/completion.sh
 one 'the Debian package is made, lintian finds nothing' tests/packages/build_deb.sh "$work/deb" --built

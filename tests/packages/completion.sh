@@ -15,7 +15,7 @@ compopt() { :; }  # for real completions alone
 
 # complete_line LINE: sets COMPREPLY as bash would have it for LINE, with the cursor at its end.
 complete_line() {
-    local rest=$1 word= char quote= i
+    local rest=$1 word="" char quote="" i
     COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=()
     # As readline cuts it: at blanks, and around ":" and "=" outside of quotes.
     for ((i = 0; i < ${#rest}; i++)); do
