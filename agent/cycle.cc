@@ -171,6 +171,10 @@ class Cycle {
       fail(error);
       return false;
     }
+    if (error.kind == ErrorKind::kStorage) {
+      fail(error);
+      return true;
+    }
     error.kind = ErrorKind::kRemote;
     if (ours) {
       fail(error);

@@ -65,7 +65,10 @@ std::string Offsite::object_beside(const std::string& file_name, const std::stri
 
 Error Offsite::explain(Error error) const {
   // The bucket's failure, whatever it failed of; but to have been asked to stop is none.
-  if (error.kind != ErrorKind::kCancelled) error.kind = ErrorKind::kRemote;
+  // A file here that cannot be read is no failure of the bucket either.
+  if (error.kind != ErrorKind::kCancelled && error.kind != ErrorKind::kStorage) {
+    error.kind = ErrorKind::kRemote;
+  }
   const bool late = session_->deadline && context_.clock.monotonic() >= *session_->deadline;
   if (late && error.kind == ErrorKind::kRemote) error.hint = late_hint_;
   return error;
@@ -78,6 +81,8 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
   const auto progress = [&](int64_t sent) { context_.progress.advance(sent, size_bytes); };
   for (int number = 0;; ++number) {
     std::unique_ptr<ObjectUpload> upload = std::move(begun);
+    // A server that was away for a moment of the stream may be back.
+    if (upload && upload->worth_a_new_try()) upload.reset();
     if (!upload) {
       UniqueFd own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
       if (!own) return system_error(ErrorKind::kStorage, "cannot open", file_name);

@@ -99,8 +99,14 @@ Result<void> Offsite::compare(SnapshotDirectory& directory, const RemoteObject& 
   if (known == nullptr || known->object != object.file_name || known->etag != object.etag) {
     auto fd = directory.open_file(local.file_name);
     if (!fd) return fd.error().code == ENOENT ? Result<void>() : Result<void>(fd.take_error());
-    ES_ASSIGN(same, bucket_.holds(object.file_name, fd->get(), local.size_bytes));
-    if (!same) return {};
+    auto same = bucket_.holds(object.file_name, fd->get(), local.size_bytes);
+    if (!same && same.error().kind == ErrorKind::kRemote && !same.error().retryable) {
+      // There, but nobody can read it (archived, say): not sent again, and not counted on.
+      search.there[index] = true;
+      return {};
+    }
+    if (!same) return same.take_error();
+    if (!*same) return {};
     ledger_.put(local.file_name, {object.file_name, object.size_bytes, object.etag});
   }
   search.there[index] = true;
@@ -120,6 +126,7 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
     if (plan.deletes(i)) expired.insert(plan.snapshots[i].file_name);
   }
   int64_t left = 0;
+  std::optional<Error> first;
   for (size_t i = 0; i < search.locals.size(); ++i) {
     const StoredSnapshot& local = search.locals[i];
     if (search.there[i]) continue;
@@ -133,9 +140,15 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
     if (!fd) return fd.take_error();
     context_.progress.phase("catching up with the bucket");
     const Nanoseconds start = context_.clock.monotonic();
-    ES_ASSIGN(sent, send(local.file_name, local.name->base, fd->get(), local.size_bytes, nullptr));
-    const std::string object = sent.key.substr(session_->prefix().size());
-    ledger_.put(local.file_name, {object, sent.size_bytes, sent.etag});
+    auto sent = send(local.file_name, local.name->base, fd->get(), local.size_bytes, nullptr);
+    if (!sent && sent.error().kind == ErrorKind::kRemote && !sent.error().retryable) {
+      // What is wrong with one must not keep the others from going.
+      if (!first) first = sent.take_error();
+      continue;
+    }
+    if (!sent) return sent.take_error();
+    const std::string object = sent->key.substr(session_->prefix().size());
+    ledger_.put(local.file_name, {object, sent->size_bytes, sent->etag});
     released_.insert(local.file_name);
     const Nanoseconds runtime = context_.clock.monotonic() - start;
     context_.log.write(
@@ -144,6 +157,7 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
          .message_id = kCaughtUp});
     remember();
   }
+  if (first) return std::move(*first);
   if (left > 0) {
     return Error{ErrorKind::kRemote,
                  fmt::format("{} local backups are not in the bucket yet: the time until the next "

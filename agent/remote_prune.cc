@@ -61,12 +61,26 @@ Result<void> RemotePruner::feed(const std::vector<RemoteObject>& page) {
     const std::string& name = options_.anchor->file_name;
     entries.push_back(retention_entry(name, parse_snapshot_name(name), true));
   }
+  std::optional<UnixSeconds> anchor_time;
+  if (const auto name = options_.anchor ? parse_snapshot_name(options_.anchor->file_name)
+                                        : std::optional<SnapshotName>()) {
+    anchor_time = name->time;
+  }
   for (const RetentionDecision& decision : decide_retention(entries, policy_, options_.state)) {
     if (decision.index >= objects.size()) continue;
     RemoteObject& object = objects[decision.index];
     // Without an anchor nothing goes, and nothing need be remembered.
     if (decision.keep && options_.anchor && is_provisional(decision.reason)) {
       held_.push_back(std::move(object));
+      continue;
+    }
+    // Whether anything newer than the anchor is proven nobody knows; without one nobody knows
+    // anything.
+    const auto name = parse_snapshot_name(object.file_name);
+    const bool measured = anchor_time && name && name->time < *anchor_time;
+    if (!decision.keep && !measured) {
+      if (options_.dry_run) options_.dry_run(object, {0, true, RetentionReason::kNothingNewer});
+      ++outcome_.kept;
       continue;
     }
     if (!decision.keep) {
@@ -113,7 +127,18 @@ Result<bool> RemotePruner::history_holds(const std::vector<Doomed>& batch) {
   for (size_t i = 0; i < asked; ++i) {
     // Both ends, and evenly between.
     const size_t at = asked == 1 ? 0 : i * (unaccepted.size() - 1) / (asked - 1);
-    ES_ASSIGN(manifest, bucket_.manifest(*unaccepted[at]));
+    auto read = bucket_.manifest(*unaccepted[at]);
+    if (!read && (read.error().retryable || read.error().kind == ErrorKind::kCancelled)) {
+      return read.take_error();
+    }
+    if (!read) {
+      // Archived, or encrypted with a key that is gone: what cannot be read stays, and the rest of
+      // the list goes on.
+      if (!outcome_.error) outcome_.error = read.take_error();
+      ++outcome_.failed;
+      return false;
+    }
+    std::optional<Manifest> manifest = std::move(*read);
     if (!manifest) continue;  // RKE's, bare, or gone: says nothing of its neighbours
     history.emplace_back();
     history.back().name = parse_snapshot_name(unaccepted[at]->file_name);
@@ -169,6 +194,15 @@ Result<void> RemotePruner::flush(size_t at_least) {
     }
     std::map<std::string, const DeleteFault*> refused;
     for (const DeleteFault& fault : *faults) refused[fault.key] = &fault;
+    const bool told = std::all_of(faults->begin(), faults->end(), [&](const DeleteFault& fault) {
+      return std::find(names.begin(), names.end(), fault.key) != names.end();
+    });
+    if (!told) {
+      // Refused under a name that nobody asked for: which of the batch are gone is not known.
+      if (!outcome_.error) outcome_.error = bucket_.delete_error(faults->front());
+      outcome_.failed += static_cast<int64_t>(batch.size());
+      continue;
+    }
     for (const std::string& name : names) {
       const auto fault = refused.find(name);
       if (fault == refused.end()) {

@@ -272,7 +272,12 @@ class CurlClient final : public HttpClient {
     // libcurl keeps the store that it made of a ca_file, and puts the same one into several
     // contexts: what is added in one would count in the others, and some versions put it there only
     // after the context function, so that what is added is lost (curl issue 11800).
+    // (7.87; older ones keep none.)
+#if LIBCURL_VERSION_NUM >= 0x075700
     if (!request.extra_roots.empty()) set(CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    // Does not wait for a name server that does not answer when a transfer is given up.
+    set(CURLOPT_QUICK_EXIT, 1L);
+#endif
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout_s));
     if (request.rate == nullptr) {  // else Transfer::stalled() looks

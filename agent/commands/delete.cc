@@ -35,10 +35,13 @@ bool has_newer(const Context& context, const std::vector<StoredSnapshot>& snapsh
                const StoredSnapshot& snapshot) {
   const UnixSeconds now = context.clock.now();
   const std::string own_host = sanitize_host(context.host);
+  const auto line_of = [&](const StoredSnapshot& one) {
+    return one.name->host.empty() ? own_host : one.name->host;
+  };
   return std::any_of(snapshots.begin(), snapshots.end(), [&](const StoredSnapshot& other) {
     return &other != &snapshot && other.name && other.manifest &&
            other.name->time > snapshot.name->time && other.name->time <= now &&
-           (other.name->host.empty() || other.name->host == own_host);
+           line_of(other) == line_of(snapshot);
   });
 }
 

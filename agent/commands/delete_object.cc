@@ -17,7 +17,12 @@ struct Search {
 
 Result<Search> search_bucket(const Context& context, Bucket& bucket, const std::string& wanted) {
   Search search;
+  // Only the snapshots of its own host stand for it. Names without one count as this host's.
   const std::string own_host = sanitize_host(context.host);
+  const auto line_of = [&](const std::optional<SnapshotName>& name) {
+    return name && !name->host.empty() ? name->host : own_host;
+  };
+  const std::string line = line_of(parse_snapshot_name(wanted));
   const UnixSeconds now = context.clock.now();
   const auto extended = [&](Compression compression) {
     return wanted + std::string(archive_extension(compression));
@@ -31,7 +36,7 @@ Result<Search> search_bucket(const Context& context, Bucket& bucket, const std::
                  object.file_name == extended(Compression::kZstd)) {
         search.by_base.push_back(std::move(object));
       } else if (name && name->kind == SnapshotKind::kRolling && name->time <= now &&
-                 (name->host.empty() || name->host == own_host)) {
+                 line_of(name) == line) {
         search.newest_other = std::max(search.newest_other, name->time);
       }
     }

@@ -25,6 +25,8 @@ std::optional<SnapshotName> one_time(const std::string& file_name, const Manifes
   if (manifest.kind != "one-time" || !created) return std::nullopt;
   SnapshotName name;
   name.base = file_name.substr(0, file_name.size() - archive_extension(Compression::kZip).size());
+  // What nobody could have given it here is not printed either.
+  if (!check_one_time_name(name.base)) return std::nullopt;
   name.kind = SnapshotKind::kOneTime;
   name.time = *created;
   name.compression = file_name.ends_with(archive_extension(Compression::kZip)) ? Compression::kZip

@@ -10,6 +10,8 @@ namespace {
 
 Result<SnapshotOutcome> save(Context& context, const std::string& name, Offsite* offsite) {
   if (!name.empty()) ES_TRY(check_one_time_name(name));
+  // Not beyond the snapshot: a bucket that hangs must not keep the timer's cycles away.
+  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, true));
   sweep_leftovers(context, directory);
   SnapshotRequest request;
@@ -47,10 +49,7 @@ int command_save(Context& context, const std::string& name, bool upload) {
     if (!opened) return print_error(opened.error());
     offsite = std::move(*opened);
   }
-  // Held until the upload is over, too.
-  const auto lock = take_run_lock(runtime_directory());
-  const auto outcome =
-      lock ? save(context, name, offsite.get()) : Result<SnapshotOutcome>(lock.error());
+  const auto outcome = save(context, name, offsite.get());
   if (outcome) {
     report_created(context.log, *outcome);
     report_passed_over(context.log, outcome->passed_over);

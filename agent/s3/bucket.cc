@@ -7,6 +7,7 @@
 
 #include "archive/writer.h"
 #include "base/fd.h"
+#include "s3/wire_text.h"
 #include "store/names.h"
 
 namespace etcd_snapshot {
@@ -152,8 +153,9 @@ Result<std::vector<DeleteFault>> Bucket::remove(const std::vector<std::string>& 
 Error Bucket::delete_error(const DeleteFault& fault) const {
   Error error;
   error.kind = ErrorKind::kRemote;
-  error.message = "cannot delete " + display() + "/" + fault.key + ": " + fault.code +
-                  (fault.message.empty() ? "" : ": " + fault.message);
+  error.message = "cannot delete " + display() + "/" + peer_text(fault.key) + ": " +
+                  peer_text(fault.code) +
+                  (fault.message.empty() ? "" : ": " + peer_text(fault.message));
   error.hint = "allow s3:DeleteObject on the folder, or look at the bucket's policy and locks";
   error.s3_code = fault.code;
   return error;

@@ -11,6 +11,8 @@ namespace {
 
 // A page of 1,000 keys of 1,024 bytes, encoded, is 3 MiB.
 constexpr size_t kMaxAnswerBytes = 8 << 20;
+// Every other answer is a few lines; four threads may read one at a time.
+constexpr size_t kMaxShortAnswerBytes = 256 << 10;
 constexpr int kCleanUpS = 10;
 // Of calls without a file. S3 may take minutes to complete an upload, and sends spaces meanwhile
 // (API Reference, CompleteMultipartUpload).
@@ -21,16 +23,24 @@ constexpr Nanoseconds kCancelLook = std::chrono::milliseconds(200);
 
 class AnswerBody final : public ByteSink {
  public:
+  explicit AnswerBody(size_t limit) : limit_(limit) {}
+
   Result<void> write(Bytes bytes) override {
-    if (bytes.size() > kMaxAnswerBytes - text.size()) {
+    if (bytes.size() > limit_ - text.size()) {
       too_large = true;
-      return Error{ErrorKind::kRemote, "the answer is larger than 8 MiB", ""};
+      return Error{ErrorKind::kRemote,
+                   limit_ == kMaxAnswerBytes ? "the answer is larger than 8 MiB"
+                                             : "the answer is larger than 256 KiB",
+                   ""};
     }
     text += as_text(bytes);
     return {};
   }
   std::string text;
   bool too_large = false;
+
+ private:
+  const size_t limit_;
 };
 
 bool is_one_of(std::string_view code, std::initializer_list<std::string_view> codes) {
@@ -116,7 +126,9 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   request.after_stop = after_stop_;
 
   Answer answer{name, keys};
-  AnswerBody body;
+  // A list, an object, or what of a thousand keys could not be deleted.
+  const bool may_be_long = call.is("GET") || std::string_view(call.name) == "DeleteObjects";
+  AnswerBody body(may_be_long ? kMaxAnswerBytes : kMaxShortAnswerBytes);
   if (auto done = http_.perform(request, answer.response, body); !done) {
     if (body.too_large) return unexpected(call, done.error().message);
     const ErrorKind kind = done.error().kind;

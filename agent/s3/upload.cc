@@ -272,6 +272,11 @@ void ObjectUpload::available(int64_t size_bytes) {
   state_->changed.notify_all();
 }
 
+bool ObjectUpload::worth_a_new_try() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->error && (state_->error->retryable || state_->error->s3_code == "NoSuchUpload");
+}
+
 Result<UploadedObject> ObjectUpload::finish(int64_t size_bytes,
                                             const std::function<void(int64_t)>& progress) {
   State& state = *state_;

@@ -38,6 +38,9 @@ class ObjectUpload {
   // failure of the upload waits for finish(). One thread only, as finish().
   void available(int64_t size_bytes);
 
+  // Whether it failed already, while the file grew, for a reason that may have passed since.
+  bool worth_a_new_try() const;
+
   // The file is whole, proven and has its name. Sends what is left, completes, and compares size
   // and ETag of the object with what was sent. An object that is there under the key already is
   // never replaced where the server can help it: error with s3_code "PreconditionFailed"; what is
