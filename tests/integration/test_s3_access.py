@@ -353,4 +353,4 @@ class LeastRights(BucketCase):
                 self.assertEqual(len(result.created), 1, str(result))
                 line, = [line for line in result.lines if line["level"] == "error"]
                 self.assertIn(right, line["hint"])
-                self.assertLess(time.monotonic() - began, 15)
+                self.assertLess(time.monotonic() - began, 60)
