@@ -1,22 +1,16 @@
 #include "offsite.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <map>
-
 #include "base/go_duration.h"
-#include "prune.h"
-#include "report.h"
-#include "store/history.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
+
 Offsite::Offsite(Context& context, std::unique_ptr<S3Session> session,
                  std::unique_ptr<HttpClient> http)
     : context_(context),

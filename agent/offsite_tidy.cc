@@ -22,6 +22,9 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
                                             Search& search) {
   ES_ASSIGN(snapshots, directory.list());
   const std::string own_host = sanitize_host(context_.host);
+  ES_ASSIGN(accepted, read_accepted_history(directory));
+  const bool frozen =
+      find_history_break(snapshots, accepted, context_.clock.now(), own_host).has_value();
   for (StoredSnapshot& snapshot : snapshots) {
     // Proven ones of this host. Others have whoever took them; what nobody proved is nobody's.
     if (!snapshot.name || !snapshot.manifest) continue;
@@ -49,10 +52,8 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   options.dry_run = state.dry_run;
   options.anchor = own_;
   options.own = own_manifest_;
-  ES_ASSIGN(accepted, read_accepted_history(directory));
   options.accepted_history = accepted;
-  ES_ASSIGN(all, directory.list());
-  options.state.frozen = find_history_break(all, accepted, options.state.now, own_host).has_value();
+  options.state.frozen = frozen;
   RemotePruner pruner(context_, bucket_, std::move(options));
 
   ES_TRY(bucket_.list([&](std::vector<RemoteObject> page) -> Result<void> {
