@@ -168,7 +168,9 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
   };
   SnapshotStream stream(receiver);
   Guard guard(response, stream);
-  if (auto done = http_.perform(request(kSnapshot, ""), response, guard); !done) {
+  HttpRequest call = request(kSnapshot, "");
+  call.bulk_response = true;
+  if (auto done = http_.perform(call, response, guard); !done) {
     Error error = done.take_error();
     if (error.kind == ErrorKind::kUnavailable && stream.blob_bytes() > 0 && error.hint.empty()) {
       error.hint = "it went away in the middle of the stream: look at the member's log";
