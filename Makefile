@@ -87,6 +87,7 @@ MODULES := app systemd s3 store archive etcd config base
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
+	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
@@ -104,7 +105,9 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
-	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc tests/unit/s3/credentials_test.cc tests/unit/s3/client_test.cc \
+	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
+	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
+	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
 	tests/unit/s3/upload_test.cc tests/unit/s3/upload_parts_test.cc \
 	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc

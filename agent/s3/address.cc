@@ -52,6 +52,17 @@ bool is_ip(std::string_view host) {
   return host.starts_with('[') || inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
 }
 
+// An IPv6 address in its short form, in which clients put it into the Host header: that is signed.
+std::string short_form(std::string host) {
+  in6_addr address = {};
+  char text[INET6_ADDRSTRLEN] = "";
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (!bracketed) return host;
+  if (inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address) != 1) return host;
+  if (inet_ntop(AF_INET6, &address, text, sizeof text) == nullptr) return host;
+  return "[" + std::string(text) + "]";
+}
+
 // What Amazon calls a region: "eu-west-1", "us-gov-east-1".
 bool is_amazon_region(std::string_view text) {
   return is_label(text) && text.find('-') != text.npos && is_digit(text.back());
@@ -170,7 +181,7 @@ S3Location::S3Location(const S3Policy& policy, S3Lookup lookup)
   }
   const size_t host_end = rest.starts_with('[') ? rest.find(']') : 0;
   const size_t colon = rest.find(':', host_end == rest.npos ? 0 : host_end);
-  endpoint_host_ = rest.substr(0, colon);
+  endpoint_host_ = short_form(rest.substr(0, colon));
   if (colon != rest.npos) port_ = rest.substr(colon + 1);
   // An endpoint with the bucket in it would make the bucket a part of every key in path style.
   const std::string in_front = lower(bucket_) + ".";

@@ -156,6 +156,8 @@ TEST(Address, BuildsUrls) {
       {"http://[2001:db8::1]:9000", "", "http://[2001:db8::1]:9000/backups/k"},
       {"[::1]", "", "https://[::1]/backups/k"},
       {"https://[::1]:443", "", "https://[::1]/backups/k"},
+      {"[0:0:0:0:0:0:0:1]:9000", "", "https://[::1]:9000/backups/k"},
+      {"[2001:DB8:0:0::00a1]", "", "https://[2001:db8::a1]/backups/k"},
       // The bucket in front already, as consoles show it.
       {"backups.s3.eu-west-1.amazonaws.com", "", "https://backups.s3.eu-west-1.amazonaws.com/k"},
       {"backups.example.com", "", "https://backups.example.com/backups/k"},
