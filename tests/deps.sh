@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing of the packages that the build and the tests need. Debian and its
 # relatives (apt-get), Fedora and its relatives (dnf).
-#   tests/deps.sh [build] [test] [demo] [bench] [s3]
+#   tests/deps.sh [build] [test] [demo] [bench] [s3] [package]
 set -eu
 
 # systemd.pc moved into a package of its own after Debian 12.
@@ -9,7 +9,7 @@ systemd_dev() {
     [ "$(. /etc/os-release; echo "${VERSION_ID:-99}")" = 12 ] || echo systemd-dev
 }
 
-usage='usage: tests/deps.sh [build] [test] [demo] [bench] [s3]'
+usage='usage: tests/deps.sh [build] [test] [demo] [bench] [s3] [package]'
 missing=
 for set in "${@:-build}"; do
     if command -v apt-get >/dev/null; then
@@ -23,6 +23,8 @@ for set in "${@:-build}"; do
             demo) packages='etcd-server etcd-client unzip' ;;
             bench) packages='etcd-server etcd-client zip unzip openssl python3 rclone awscli' ;;
             s3) packages='radosgw ceph-mon ceph-osd openssl python3' ;;
+            package) packages='debhelper lintian rpm rpmlint debugedit elfutils libcpputest-dev unzip
+                zstd mmdebstrap' ;;
             *) echo "$usage" >&2; exit 64 ;;
         esac
         [ "$set" != build ] || packages="$packages $(systemd_dev)"
@@ -40,6 +42,8 @@ for set in "${@:-build}"; do
             demo) packages='etcd unzip' ;;
             bench) packages='etcd zip unzip openssl python3 rclone awscli2' ;;
             s3) packages='ceph-radosgw ceph-mon ceph-osd openssl python3' ;;
+            package) packages='rpm-build rpmlint debugedit elfutils cpputest-devel libasan libubsan
+                unzip zstd' ;;
             *) echo "$usage" >&2; exit 64 ;;
         esac
         for package in $packages; do

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/exit_code.h"
 #include "base/human.h"
+#include "base/json.h"
 #include "commands/commands.h"
 #include "commands/remote_list.h"
 #include "commands/table.h"
@@ -158,7 +158,7 @@ int command_list(Context& context, bool json) {
   if (json) {
     nlohmann::json array = nlohmann::json::array();
     for (const Row& row : *rows) array.push_back(to_json_object(row, now));
-    fmt::print("{}\n", array.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(array, 2));
   } else {
     print_table(context, *rows, now);
   }

@@ -2,10 +2,9 @@
 
 #include <fcntl.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/fd.h"
 #include "base/files.h"
+#include "base/json.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -19,7 +18,7 @@ UploadLedger UploadLedger::read(const std::string& runtime_dir, const std::strin
   ledger.place_ = place;
   const auto text = read_file(runtime_dir + "/" + kLedgerFile, ErrorKind::kStorage);
   if (!text) return ledger;
-  const auto object = nlohmann::json::parse(*text, nullptr, false);
+  const auto object = parse_json(*text);
   if (!object.is_object()) return ledger;
   const auto written_for = object.find("place");
   const auto entries = object.find("entries");
@@ -49,9 +48,7 @@ Result<void> UploadLedger::write(const std::string& runtime_dir) const {
   const nlohmann::json object = {{"place", place_}, {"entries", std::move(entries)}};
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
-  const std::string text =
-      object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return replace_file_at(directory.get(), kLedgerFile, as_bytes(text), 0644);
+  return replace_file_at(directory.get(), kLedgerFile, as_bytes(json_text(object) + "\n"), 0644);
 }
 
 const LedgerEntry* UploadLedger::find(const std::string& file_name) const {

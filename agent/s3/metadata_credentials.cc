@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "base/stop.h"
 #include "s3/credential_sources.h"
 #include "s3/wire_text.h"
@@ -64,7 +64,7 @@ std::string text_of(const nlohmann::json& object, const char* key) {
 // `hint` for an answer that is no such document. A role's keys come with a token and an end.
 Result<FoundKeys> read_keys(const std::string& body, const std::string& subject, bool of_a_role,
                             const std::string& hint) {
-  const auto object = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const auto object = parse_json(body);
   if (!object.is_object()) return refused(subject, "its answer is no JSON object", hint);
   if (const std::string code = text_of(object, "Code"); !code.empty() && code != "Success") {
     const std::string message = text_of(object, "Message");

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/json.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -80,7 +80,7 @@ Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory
     if (text.error().code == ENOENT) return std::optional<UnixSeconds>();
     return Error(text.error()).within("snapshot directory " + directory.path());
   }
-  const auto json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json(*text);
   std::optional<UnixSeconds> accepted;
   if (json.is_object()) {
     const auto member = json.find("accepted");
@@ -103,7 +103,7 @@ Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory
 
 Result<void> accept_history(const SnapshotDirectory& directory, UnixSeconds newest) {
   const nlohmann::json json = {{"accepted", format_utc(newest)}};
-  auto written = replace_file_at(directory.fd(), kAcceptedFile, as_bytes(json.dump() + "\n"), 0600);
+  auto written = replace_file_at(directory.fd(), kAcceptedFile, as_bytes(json_text(json) + "\n"), 0600);
   if (!written) return written.take_error().within("snapshot directory " + directory.path());
   return {};
 }

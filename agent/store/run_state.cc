@@ -2,9 +2,8 @@
 
 #include <fcntl.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files.h"
+#include "base/json.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -27,7 +26,7 @@ RunState read_run_state(const std::string& runtime_dir) {
   RunState state;
   const auto text = read_file(runtime_dir + "/" + kStateFile, ErrorKind::kStorage, 64 << 10);
   if (!text) return state;
-  const auto object = nlohmann::json::parse(*text, nullptr, false);
+  const auto object = parse_json(*text);
   if (!object.is_object()) return state;
   state.creation = text_of(object, "creation");
   state.retention = text_of(object, "retention");
@@ -54,9 +53,7 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
   if (state.clock_offset_s) object["clock_offset_s"] = *state.clock_offset_s;
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
-  const std::string text =
-      object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  return replace_file_at(directory.get(), kStateFile, as_bytes(text), 0644);
+  return replace_file_at(directory.get(), kStateFile, as_bytes(json_text(object) + "\n"), 0644);
 }
 
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {

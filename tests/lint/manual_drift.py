@@ -23,7 +23,7 @@ conf_page = CONF_PAGE.read_text()
 def sections_of(text):
     """Section of the page -> key -> its text."""
     found = {}
-    for title, body in re.findall(r"^\.Sh \\\(lB(\w+)\\\(rB SECTION\n(.*?)(?=^\.Sh)", text,
+    for title, body in re.findall(r"^\.Sh THE SECTION \[(\w+)\]\n(.*?)(?=^\.Sh)", text,
                                   flags=re.M | re.S):
         keys = found.setdefault(title, {})
         # The choices of a key stand in a compact list of their own, and are no keys.

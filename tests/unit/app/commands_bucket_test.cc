@@ -1,7 +1,6 @@
 // list, prune, delete and save where a bucket is configured.
-#include <nlohmann/json.hpp>
-
 #include "base/exit_code.h"
+#include "base/json.h"
 #include "commands/commands.h"
 #include "lab.h"
 
@@ -82,7 +81,7 @@ TEST(CommandsBucket, ListShowsBothPlacesSideBySideNewestFirst) {
 TEST(CommandsBucket, ListSaysTheSameInJson) {
   add_there(3h, 300);
   add_both(2h, 400);
-  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  const auto array = parse_json(list(true).out);
   LONGS_EQUAL(2, array.size());
   CHECK_TRUE(array[0]["where"] == nlohmann::json::array({"local", "bucket"}));
   CHECK_TRUE(array[1]["where"] == nlohmann::json::array({"bucket"}));
@@ -93,7 +92,7 @@ TEST(CommandsBucket, ListSaysTheSameInJson) {
 TEST(CommandsBucket, ListKeepsApartWhatHasTheSameNameButNotTheSameSize) {
   const std::string file = lab.add_snapshot(1h);
   s3.put("p1/" + file, "another host's");
-  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  const auto array = parse_json(list(true).out);
   LONGS_EQUAL(2, array.size());
 }
 
@@ -109,7 +108,7 @@ TEST(CommandsBucket, ListReadsNoMoreManifestsThanAHundred) {
     s3.put("p1/" + rolling_name(lab.clock.now() - std::chrono::minutes(i), "", false) + ".zip",
            "x");
   }
-  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  const auto array = parse_json(list(true).out);
   LONGS_EQUAL(130, array.size());
   LONGS_EQUAL(100, s3.count("GetObject"));
   CHECK_TRUE(array[0]["proven"] == false);

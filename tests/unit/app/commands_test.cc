@@ -1,9 +1,8 @@
 // list, prune and delete: what they print, and what they leave.
 #include "commands/commands.h"
 
-#include <nlohmann/json.hpp>
-
 #include "base/exit_code.h"
+#include "base/json.h"
 #include "lab.h"
 #include "store/lock.h"
 
@@ -76,7 +75,7 @@ TEST(CommandList, CountsOne) {
 TEST(CommandList, GivesJsonThatSaysTheSame) {
   lab.add_snapshot(1h, 500);
   lab.scratch.write("snapshots/2018-05-04T12:40:16+00:00_etcd.zip", "x");
-  const auto array = nlohmann::json::parse(list(true).out, nullptr, false);
+  const auto array = parse_json(list(true).out);
   CHECK_TRUE(array.is_array());
   LONGS_EQUAL(2, array.size());
   const auto& proven = array[0];
