@@ -112,6 +112,7 @@ def prepare(root, scenario):
     # Not a first boot, which would enable whatever is installed.
     write("/etc/machine-id", uuid.uuid4().hex + "\n")
     write("/etc/hostname", "etcd1\n")
+    write("/etc/hosts", "127.0.0.1 localhost etcd1\n::1 localhost\n")
 
 
 def boot(processes, layers, packages, scenario, name, path, end):
@@ -132,6 +133,7 @@ def boot(processes, layers, packages, scenario, name, path, end):
                 raise Stopped()
             if status != REBOOTED:
                 break
+
         lines = text_of(f"{result}/output").splitlines()
         if not os.path.exists(f"{result}/status"):
             how = "in time; the container was ended" if status is None else f"the container did, with status {status}"
@@ -139,10 +141,16 @@ def boot(processes, layers, packages, scenario, name, path, end):
             lines += ["    " + line for line in text_of(f"{path}/console").splitlines()[-40:]]
         elif not any(line.startswith(("ok ", "FAILED ")) for line in lines):
             lines.append("FAILED the scenario has tests")
-        journal = subprocess.run(["chroot", overlay.root, "journalctl", "--directory=/var/log/journal", "--no-pager",
-                                  "--output=short-precise", "--lines=250"], stdout=subprocess.PIPE, text=True,
-                                 stderr=subprocess.STDOUT, errors="replace", timeout=60, check=False).stdout
-    return lines, "".join(f"    {line}\n" for line in journal.splitlines())
+        return lines, journal(overlay.root)
+
+
+def journal(root):
+    """The end of a container's journal, without the shutdown."""
+    text = subprocess.run(["chroot", root, "journalctl", "--directory=/var/log/journal", "--no-pager",
+                           "--output=short-precise"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", timeout=60, check=False).stdout.splitlines()
+    ends = [at for at, line in enumerate(text) if "The system will power off now!" in line]
+    return "".join(f"    {line}\n" for line in text[:ends[-1] if ends else None][-150:])
 
 
 class Run:
