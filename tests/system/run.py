@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
-from container import REBOOTED, Cgroup, Failed, Overlay, Processes, Stopped, impossible, nspawn, own_mounts  # noqa: E402
+from container import REBOOTED, Cgroup, Failed, Overlay, Processes, Stopped, impossible, nspawn, own_namespaces  # noqa: E402
 from roots import KEPT, SUITES, Maker  # noqa: E402
 
 LIMIT_MINUTES = 15
@@ -218,6 +218,7 @@ def some_of(every):
 
 
 def interrupted(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise KeyboardInterrupt
 
 
@@ -232,8 +233,8 @@ def main():
     if reason:
         print(f"FAILED containers can be booted here: {reason}\n0 passed, 1 failed")
         return 1
+    own_namespaces()
     signal.signal(signal.SIGTERM, interrupted)  # what was started is stopped all the same
-    own_mounts()
     os.makedirs(KEPT, exist_ok=True)
     work = tempfile.mkdtemp(prefix="run-", dir=KEPT)
     run = Run(chosen, work)

@@ -47,7 +47,7 @@ def main():
     check("each failure is one error in the journal", len(errors) == 5, "\n".join(log(began)))
     lines = [entry.get("MESSAGE") or "" for entry in errors]
     check("which names the endpoint and the reason, and what to do",
-          all("https://127.0.0.1:2379" in line and "refused" in line and "systemctl status etcd" in line
+          all("https://127.0.0.1:2379: Failed to connect" in line and 'hint="check that it is running' in line
               for line in lines), "\n".join(lines))
     check("and has an entry in the catalog", all(entry.get("MESSAGE_ID") for entry in errors) and
           "etcd-snapshot check" in run("journalctl", "-x", "-t", IDENTIFIER, "-p", "err", "-n", "1").out,
