@@ -61,7 +61,7 @@ class Processes:
         with self.lock:
             self.running.discard(process)
 
-    def run(self, command, log, seconds=600):
+    def run(self, command, log, seconds=1800):
         """Runs to its end; Failed, with what it printed, where it does not succeed."""
         mark = os.path.getsize(log) if os.path.exists(log) else 0
         status = self.wait(self.start(command, log), seconds)

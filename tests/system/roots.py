@@ -19,8 +19,7 @@ SUITES = ("bookworm", "trixie")
 sys.path.insert(1, os.path.join(TOP, "tests", "integration"))
 from etcd35 import mirror  # noqa: E402  (the path comes first)
 
-BASE = ("systemd,systemd-sysv,dbus,ca-certificates,python3,etcd-server,etcd-client,openssl,unzip,"
-        "bash-completion,man-db,procps")
+BASE = "systemd,systemd-sysv,dbus,ca-certificates,python3,etcd-server,etcd-client,openssl,unzip"
 # As debian/control has it, but for what only the unit tests need.
 BUILD = ("g++ make pkg-config debhelper libarchive-dev libcli11-dev libcurl4-openssl-dev libfmt-dev libinih-dev "
          "libisal-dev libpugixml-dev libssl-dev libsystemd-dev libyaml-cpp-dev nlohmann-json3-dev")
