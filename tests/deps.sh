@@ -19,6 +19,7 @@ for set in "${@:-build}"; do
                 libcli11-dev libfmt-dev libpugixml-dev' ;;
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
                 mandoc python3 python3-h2 mmdebstrap libfaketime mount procps
+                systemd-container dpkg-dev debhelper
                 radosgw ceph-mon ceph-osd' ;;
             demo) packages='etcd-server etcd-client unzip' ;;
             bench) packages='etcd-server etcd-client zip unzip openssl python3 rclone awscli' ;;
@@ -37,7 +38,7 @@ for set in "${@:-build}"; do
             build) packages='gcc-c++ make pkgconf systemd-devel libcurl-devel openssl-devel inih-devel
                 yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel pugixml-devel' ;;
             test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
-                python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng
+                python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng systemd-container
                 ceph-radosgw ceph-mon ceph-osd' ;;
             demo) packages='etcd unzip' ;;
             bench) packages='etcd zip unzip openssl python3 rclone awscli2' ;;

@@ -1,13 +1,15 @@
 #!/bin/bash
 # Runs every test that `make check` built and closes with "N passed, N failed". Each part prints
 # such a line of its own, or is one test. Environment: MODULES, PYTHON, MANDOC; ONLY=part runs one
-# part (unit, golden, pages, units, layout, packages, big, integration), FILTER= is a pattern for its tests.
+# part (unit, golden, pages, units, layout, packages, big, integration, system), FILTER= is a pattern
+# for its tests (for system: names of scenarios, joined by commas).
 set -u
 cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
 : "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+system= system_log=$(mktemp)
+trap 'kill $system 2>/dev/null; wait; rm -f "$log" "$system_log"' EXIT
 
 wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
 
@@ -62,6 +64,18 @@ unit() {
     fi
 }
 
+# The containers mostly wait, for minutes: they do it while everything else runs.
+if wanted system; then
+    filter=
+    [ "$ONLY" != system ] || filter=$FILTER
+    "$PYTHON" tests/system/run.py ${filter:+--scenario "$filter"} >"$system_log" 2>&1 &
+    system=$!
+fi
+system_suite() {
+    cat "$system_log"
+    return "$1"
+}
+
 if wanted unit; then
     for module in $MODULES; do suite "unit tests: $module" unit "$module"; done
 fi
@@ -79,6 +93,11 @@ if wanted packages; then suite "packages" tests/packages/check.sh; fi
 if wanted big; then one "an entry of more than 4 GiB" tests/integration/big_archive.sh; fi
 if wanted integration; then
     suite "integration: real etcd" "$PYTHON" tests/integration/run.py ${FILTER:+"$FILTER"}
+fi
+if wanted system; then
+    wait $system
+    status=$? system=
+    suite "the packages in a booted systemd" system_suite $status
 fi
 
 echo
