@@ -275,7 +275,7 @@ Result<Nanoseconds> parse_max_age(std::string_view text) {
     age = *value;
   }
   if (age > Nanoseconds(0)) return age;
-  Error error = bad_value(place, "no age:", text,
+  Error error = bad_value(place, "not an age:", text,
                           "a duration such as 90s, 30m or 1h30m, or a whole number of hours");
   error.kind = ErrorKind::kUsage;
   error.hint = "see: etcd-snapshot status --help";

@@ -71,6 +71,7 @@ std::vector<Wanted> note_snapshots(const PrunePlan& plan, const std::string& own
     if (!snapshot.name) continue;
     ++facts.here.count;
     facts.here.size_bytes += snapshot.size_bytes;
+    if (!snapshot.manifest) ++facts.here.unproven;
     const bool future = snapshot.name->time > facts.now;
     if (future) {
       ++facts.here.future;

@@ -139,6 +139,7 @@ class Judge {
   }
 
   std::string how_to_take_one() const {
+    if (facts_.config_error) return "correct the configuration, then: etcd-snapshot save";
     if (!facts_.recurring) return "etcd-snapshot save takes one now";
     if (facts_.running()) return "a cycle is running: systemctl status etcd-snapshot.service";
     return fmt::format("systemctl start etcd-snapshot.service takes one now; the log: {}", kLog);
@@ -192,8 +193,8 @@ class Judge {
       return;
     }
     std::string message = fmt::format("no proven snapshot in {}{}", here.directory, bucket_says);
-    if (here.count > 0) {
-      message += fmt::format(" ({} there, but none proven by this agent)", here.count);
+    if (here.unproven > 0) {
+      message += fmt::format(" ({} there that this agent has not proven)", here.unproven);
     }
     if (first_cycle_pending()) {
       add(Health::kWarning, "no_snapshot", message + "; " + what_comes(),
