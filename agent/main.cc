@@ -25,16 +25,22 @@ class NoProgress final : public Progress {
 
 struct Options {
   ConfigPaths paths;
-  std::string name;
+  std::string name, max_age;
   bool name_given = false;
   bool json = false, dry_run = false, accept = false, force = false, remote = false;
+  bool max_age_given = false;
   S3Flags s3;
 };
 
 constexpr char kFooter[] =
     "Exit status: 0 done; 64 usage; 65 the snapshot did not prove good; 69 etcd not reachable or\n"
     "refused; 74 local storage; 75 another run in progress; 76 safe here, but not in the bucket;\n"
-    "78 configuration; 1 anything else. What to do about each: man etcd-snapshot\n";
+    "78 configuration; 1 anything else. What to do about each: man etcd-snapshot\n"
+    "Of `status`: 0 ok, 1 warning, 2 critical, 3 unknown.\n";
+
+Result<std::unique_ptr<HttpClient>> make_http() {
+  return make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
+}
 
 std::string host_name() {
   char name[256] = "";
@@ -86,7 +92,52 @@ Result<void> apply_flags(const S3Flags& flags, Settings& settings) {
   return {};
 }
 
+// What `status` is asked for beside its settings. Another policy than the host's own says nothing
+// of the host's timer.
+Result<StatusOptions> status_options(const Options& options) {
+  StatusOptions status{.json = options.json};
+  if (options.max_age_given) {
+    ES_ASSIGN(max_age, parse_max_age(options.max_age));
+    status.max_age = max_age;
+  }
+  if (options.paths.cluster_file == kDefaultClusterFile) {
+    status.schedule = read_schedule("etcd-snapshot");
+  }
+  return status;
+}
+
+// `status` answers whatever is wrong: with all of the settings, with those of the host, or, where
+// not even they can be read, with none, not even a directory.
+int run_status(const Options& options) {
+  const auto fail = [&](const Error& error) { return status_unknown(error, options.json); };
+  auto status = status_options(options);
+  if (!status) return fail(status.error());
+  auto loaded = load_checked(options.paths);
+  std::optional<Error> config_error;
+  Settings settings;
+  if (loaded) {
+    settings = std::move(*loaded);
+    // Whoever asks for an age needs no policy for it.
+    auto present = check_policy_present(settings, options.paths);
+    if (!present && !status->max_age) config_error = present.take_error();
+  } else {
+    config_error = loaded.take_error();
+    auto partly = load_host_only(options.paths);
+    if (partly) settings = std::move(*partly);
+    if (!partly) settings.host.snapshots.directory.clear();
+  }
+  if (auto handlers = install_stop_handlers(); !handlers) return fail(handlers.error());
+  auto http = make_http();
+  if (!http) return fail(http.error());
+  RealClock clock;
+  const auto log = make_log(settings.host.log_level, clock);
+  NoProgress progress;
+  Context context{settings, clock, *log, **http, make_http, progress, host_name(), std::nullopt};
+  return command_status(context, *status, config_error);
+}
+
 int run_command(const std::string& command, const Options& options) {
+  if (command == "status") return run_status(options);
   RealClock clock;
   const bool logs = command == "run" || command == "save";
   auto settings = load_checked(options.paths);
@@ -114,9 +165,6 @@ int run_command(const std::string& command, const Options& options) {
     return exit_code(settings.error().kind);
   }
   if (auto handlers = install_stop_handlers(); !handlers) return print_error(handlers.error());
-  const HttpFactory make_http = [] {
-    return make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
-  };
   auto http = make_http();
   if (!http) return print_error(http.error());
 
@@ -179,6 +227,13 @@ void add_commands(CLI::App& app, Options& options) {
   app.add_subcommand(
       "check",
       "read the configuration, try etcd and the bucket, say what is wrong; changes nothing");
+  CLI::App* const status = app.add_subcommand(
+      "status", "how old the newest proven snapshot is, and what is wrong; for monitoring");
+  status->add_flag("--json", options.json, "as a JSON object");
+  status
+      ->add_option("--max-age", options.max_age,
+                   "critical where it is older (30m, 12h); else the interval decides")
+      ->type_name("DURATION");
 }
 
 int main_checked(int argc, char** argv) {
@@ -203,10 +258,12 @@ int main_checked(int argc, char** argv) {
     return print_error({ErrorKind::kUsage, error.what(), "see: etcd-snapshot --help", false, 0});
   }
   if (app.get_subcommands().empty()) {
-    return print_error({ErrorKind::kUsage, "which command? run, save, list, prune, delete or check",
+    return print_error({ErrorKind::kUsage,
+                        "which command? run, save, list, prune, delete, check or status",
                         "see: etcd-snapshot --help", false, 0});
   }
   options.name_given = app.get_subcommand("save")->count("--name") > 0;
+  options.max_age_given = app.get_subcommand("status")->count("--max-age") > 0;
   options.paths.host_required = app.count("--config") > 0;
   options.paths.cluster_required = app.count("--cluster-file") > 0;
   const int code = run_command(app.get_subcommands().front()->get_name(), options);

@@ -3,10 +3,13 @@
 // answer to standard output and errors, with what to do, to standard error.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "config/load.h"
 #include "context.h"
+#include "systemd/unit_state.h"
 
 namespace etcd_snapshot {
 
@@ -30,6 +33,23 @@ int command_delete(Context& context, const std::string& name, bool force, bool r
 // The doctor. Changes nothing. `config_error`: why the settings in `context` are not all of them.
 int command_check(Context& context, const ConfigPaths& paths,
                   const std::optional<Error>& config_error);
+
+// How it stands, for people, programs and monitoring systems; its exit codes are theirs: 0 ok, 1
+// warning, 2 critical, 3 unknown (commands/status_verdict.h). Changes nothing. `config_error` as
+// above; without any settings at all, the directory in `context` is empty.
+struct StatusOptions {
+  bool json = false;
+  std::optional<Nanoseconds> max_age{};     // critical where the newest snapshot is older
+  std::optional<ScheduleState> schedule{};  // read_schedule(), where it goes by these settings
+};
+int command_status(Context& context, const StatusOptions& options,
+                   const std::optional<Error>& config_error);
+
+// "30m", "1h30m", "12" (hours). kUsage.
+Result<Nanoseconds> parse_max_age(std::string_view text);
+
+// Where `status` cannot even begin: says so in its own form; its exit code.
+int status_unknown(const Error& error, bool json);
 
 // "etcd-snapshot: <message>" and the hint on a line of its own, on standard error; the exit code.
 int print_error(const Error& error);

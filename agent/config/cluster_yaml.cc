@@ -104,6 +104,7 @@ Result<void> read_backup_config(const YamlMap& map, Policy& policy, Warnings& wa
 
   ES_ASSIGN(enabled, read_boolean(map, "enabled", true));
   policy.recurring = enabled;
+  policy.off_on_purpose = !enabled;
   if (!enabled) policy.off_reason = at(map.place_of("enabled")) + "false";
 
   ES_ASSIGN(interval, map.text("interval_hours"));
@@ -176,6 +177,7 @@ Result<Policy> read_policy(const std::string& path, const YAML::Node& root, Warn
   ES_TRY(read_older_durations(etcd, nullptr, policy, warnings));
   ES_ASSIGN(snapshot, read_boolean(etcd, "snapshot", false));
   policy.recurring = snapshot;
+  policy.off_on_purpose = !snapshot && etcd.is_set("snapshot");
   if (!snapshot) {
     policy.off_reason = at(etcd.place_of("snapshot")) +
                         (etcd.is_set("snapshot") ? "false" : "not set, which means false");

@@ -14,7 +14,7 @@ from agent import POLICY
 from case import EXPIRED, Case, SharedMember, content
 from proxy import Proxy
 
-COMMANDS = ("run", "save", "list", "prune", "delete", "check")
+COMMANDS = ("run", "save", "list", "prune", "delete", "check", "status")
 
 
 class Log(SharedMember):

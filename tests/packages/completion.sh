@@ -75,7 +75,7 @@ delete="etcd-snapshot --config $work/host.conf delete"
 
 # shellcheck disable=SC2086 # lists of words
 {
-    expect 'etcd-snapshot ' run save list prune delete check
+    expect 'etcd-snapshot ' run save list prune delete check status
     expect 'etcd-snapshot l' list
     expect 'etcd-snapshot x' ''
     expect 'etcd-snapshot -' $global --version
@@ -88,6 +88,9 @@ delete="etcd-snapshot --config $work/host.conf delete"
     expect 'etcd-snapshot save --name ' ''
     expect 'etcd-snapshot save --name list --j' ''
     expect 'etcd-snapshot check --j' ''
+    expect 'etcd-snapshot status --' --config --cluster-file --help --json --max-age
+    expect 'etcd-snapshot status --max-age ' ''
+    expect 'etcd-snapshot status --max-age 30m --j' --json
     expect "etcd-snapshot --config $work/files/" "$work/files/one.conf" "$work/files/two.conf"
     expect "etcd-snapshot --config=$work/files/o" "$work/files/one.conf"
     expect "etcd-snapshot --cluster-file $work/files/o" "$work/files/one.conf"
@@ -120,7 +123,7 @@ delete="etcd-snapshot --config $work/host.conf delete"
 
 # The same flags as the program itself has.
 if [[ -x $program ]]; then
-    for command in '' run save list prune delete check; do
+    for command in '' run save list prune delete check status; do
         # shellcheck disable=SC2086 # no word at all where there is no command
         # At the beginning of a line: texts name flags, too.
         mapfile -t flags < <({ "$program" --help; "$program" $command --help; } |

@@ -1,0 +1,394 @@
+#include "commands/status_verdict.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/exit_code.h"
+#include "base/go_duration.h"
+#include "base/human.h"
+
+namespace etcd_snapshot {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// The timer's first cycle comes two minutes after a boot, and takes its time.
+constexpr Nanoseconds kFirstCycle = minutes(5);
+
+constexpr char kLog[] = "journalctl -t etcd-rolling-snapshots -e";
+
+std::string counted(int64_t number, std::string_view noun) {
+  return number == 1 ? fmt::format("1 {}", noun) : fmt::format("{} {}s", number, noun);
+}
+
+int rank(Health health) {
+  constexpr int kRanks[] = {0, 1, 3, 2};
+  return kRanks[static_cast<int>(health)];
+}
+
+std::string_view meaning(int exit_status) {
+  switch (exit_status) {
+    case kExitOk:
+      return "done";
+    case kExitInternal:
+      return "stopped, or an unexpected error";
+    case kExitUnverified:
+      return "what etcd sent did not prove good";
+    case kExitUnavailable:
+      return "etcd did not answer or refused";
+    case kExitStorage:
+      return "the snapshot directory could not be used";
+    case kExitBusy:
+      return "another run was in progress";
+    case kExitRemote:
+      return "the bucket is not up to date";
+    case kExitConfig:
+      return "the configuration is wrong";
+    default:
+      // systemd's own codes begin there (systemd.exec(5)).
+      return exit_status >= 200 ? "systemd could not start it" : "an unexpected error";
+  }
+}
+
+std::string advice(const StatusFacts::LastRun& run) {
+  if (run.killed) return fmt::format("see who ended it: {}; out of memory? journalctl -k", kLog);
+  switch (run.exit_status) {
+    case kExitUnverified:
+      return fmt::format("look at the member's disk (journalctl -k), and at the log: {}", kLog);
+    case kExitRemote:
+      return fmt::format("etcd-snapshot check tries the bucket; the log: {}", kLog);
+    case kExitUnavailable:
+    case kExitStorage:
+    case kExitConfig:
+      return fmt::format("etcd-snapshot check says what is wrong now; the log: {}", kLog);
+    default:
+      return run.exit_status >= 200 ? "systemctl status etcd-snapshot.service says why"
+                                    : fmt::format("the log: {}", kLog);
+  }
+}
+
+class Judge {
+ public:
+  explicit Judge(const StatusFacts& facts) : facts_(facts), limits_(age_limits(facts.interval)) {}
+
+  StatusVerdict verdict() {
+    if (facts_.config_error) {
+      add(Health::kUnknown, "configuration", facts_.config_error->message,
+          with_default(facts_.config_error->hint, "etcd-snapshot check"));
+    }
+    if (facts_.here.error) {
+      add(Health::kUnknown, "directory", facts_.here.error->message,
+          with_default(facts_.here.error->hint, "etcd-snapshot check"));
+    }
+    if (!facts_.config_error && !facts_.expects_snapshots() && !facts_.off_on_purpose) {
+      add(Health::kWarning, "not_scheduled", "no recurring snapshots: " + facts_.off_reason,
+          "correct cluster.yml, then: systemctl daemon-reload");
+    }
+    if (facts_.expects_snapshots()) look_at_age();
+    if (facts_.recurring) {
+      look_at_timer();
+      look_at_last_run();
+      look_at_bucket();
+      look_at_space();
+      look_at_pruning();
+    }
+    std::stable_sort(verdict_.reasons.begin(), verdict_.reasons.end(),
+                     [](const StatusReason& a, const StatusReason& b) {
+                       return rank(a.health) > rank(b.health);
+                     });
+    if (!verdict_.reasons.empty()) verdict_.health = verdict_.reasons.front().health;
+    verdict_.summary = summary();
+    return std::move(verdict_);
+  }
+
+ private:
+  void add(Health health, std::string_view code, std::string message, std::string hint) {
+    verdict_.reasons.push_back({health, code, std::move(message), std::move(hint)});
+  }
+
+  static std::string with_default(const std::string& hint, const char* otherwise) {
+    return hint.empty() ? otherwise : hint;
+  }
+
+  bool timer_is_dead() const {
+    return facts_.schedule && (facts_.schedule->timer.load_state != "loaded" ||
+                               facts_.schedule->timer.active_state != "active" ||
+                               facts_.schedule->timer.sub_state == "elapsed");
+  }
+
+  // Whether no cycle can have come to an end yet: after a boot, or after the timer was started for
+  // the first time.
+  bool first_cycle_pending() const {
+    if (!facts_.recurring || facts_.last_run || timer_is_dead()) return false;
+    if (facts_.since_boot <= kFirstCycle) return true;
+    if (!facts_.schedule) return false;
+    const ServiceState& service = facts_.schedule->service;
+    if (facts_.running()) return service.started && facts_.now - *service.started <= kFirstCycle;
+    const auto next = facts_.schedule->timer.next;
+    return next && *next >= facts_.now && *next - facts_.now <= kFirstCycle;
+  }
+
+  std::string what_comes() const {
+    if (facts_.running()) return "the first cycle is running";
+    const auto next = facts_.schedule ? facts_.schedule->timer.next : std::nullopt;
+    if (!next || *next < facts_.now) return "the first cycle is about to start";
+    return "the first cycle starts in " + human_age(*next - facts_.now);
+  }
+
+  std::string how_to_take_one() const {
+    if (facts_.config_error) return "correct the configuration, then: etcd-snapshot save";
+    if (!facts_.recurring) return "etcd-snapshot save takes one now";
+    if (facts_.running()) return "a cycle is running: systemctl status etcd-snapshot.service";
+    return fmt::format("systemctl start etcd-snapshot.service takes one now; the log: {}", kLog);
+  }
+
+  std::string how_to_make_it() const {
+    return "mount it, if it is to be a file system of its own; else install -d -m 0700 " +
+           facts_.here.directory;
+  }
+
+  void look_at_age() {
+    const auto age = facts_.age();
+    if (!age) return look_at_none();
+    if (facts_.here.missing) {
+      add(Health::kWarning, "directory", facts_.here.directory + " does not exist",
+          how_to_make_it());
+    }
+    if (facts_.max_age) {
+      if (*age > *facts_.max_age) {
+        // Of a directory that cannot be read nobody knows what is the newest there.
+        if (facts_.here.error) return;
+        add(Health::kCritical, "snapshot_age",
+            fmt::format("the newest proven snapshot is {} old, more than {}", human_age(*age),
+                        human_interval(*facts_.max_age)),
+            how_to_take_one());
+      }
+      return;
+    }
+    if (*age <= limits_.warning || facts_.here.error) return;
+    const std::string message =
+        fmt::format("the newest proven snapshot is {} old, one is due every {}", human_age(*age),
+                    human_interval(facts_.interval));
+    if (first_cycle_pending()) {
+      add(Health::kWarning, "snapshot_age", message + "; " + what_comes(),
+          "nothing to do yet, if there is one in a few minutes");
+    } else {
+      add(*age > limits_.critical ? Health::kCritical : Health::kWarning, "snapshot_age", message,
+          how_to_take_one());
+    }
+  }
+
+  void look_at_none() {
+    const StatusFacts::Here& here = facts_.here;
+    if (here.error || here.directory.empty()) return;  // told already: nobody knows
+    const bool bucket_asked = facts_.bucket && !facts_.bucket->error;
+    const std::string bucket_says = bucket_asked ? ", and none of this host in the bucket" : "";
+    if (here.missing) {
+      add(Health::kCritical, "no_snapshot",
+          fmt::format("no proven snapshot: {} does not exist{}", here.directory, bucket_says),
+          how_to_make_it());
+      return;
+    }
+    std::string message = fmt::format("no proven snapshot in {}{}", here.directory, bucket_says);
+    if (here.unproven > 0) {
+      message += fmt::format(" ({} there that this agent has not proven)", here.unproven);
+    }
+    if (first_cycle_pending()) {
+      add(Health::kWarning, "no_snapshot", message + "; " + what_comes(),
+          "nothing to do yet, if there is one in a few minutes");
+    } else {
+      add(Health::kCritical, "no_snapshot", message, how_to_take_one());
+    }
+  }
+
+  void look_at_timer() {
+    if (!facts_.schedule) return;
+    const TimerState& timer = facts_.schedule->timer;
+    if (timer_is_dead()) {
+      const auto age = facts_.age();
+      // Nothing mends this by itself: what is overdue stays so.
+      const bool overdue = !age || *age > limits_.warning;
+      const auto [state, hint] = what_is_wrong_with(timer);
+      add(overdue ? Health::kCritical : Health::kWarning, "timer",
+          "etcd-snapshot.timer " + state + ": nothing starts the cycles", hint);
+      return;
+    }
+    if (timer.file_state == "disabled") {
+      add(Health::kWarning, "timer_disabled",
+          "etcd-snapshot.timer is not enabled: after a reboot nothing starts the cycles",
+          "systemctl enable etcd-snapshot.timer");
+    }
+    if (timer.needs_reload) {
+      add(Health::kWarning, "timer_outdated",
+          "etcd-snapshot.timer or cluster.yml has changed, and systemd goes by what it read before",
+          "systemctl daemon-reload");
+    }
+  }
+
+  static std::pair<std::string, std::string> what_is_wrong_with(const TimerState& timer) {
+    if (timer.load_state == "masked") {
+      return {"is masked",
+              "systemctl unmask etcd-snapshot.timer && systemctl enable --now "
+              "etcd-snapshot.timer"};
+    }
+    if (timer.load_state == "not-found") {
+      return {"is not installed", "install the package again, then: systemctl daemon-reload"};
+    }
+    if (timer.load_state != "loaded") {
+      return {"cannot be loaded (" + timer.load_state + ")",
+              "systemctl status etcd-snapshot.timer says why"};
+    }
+    if (timer.active_state == "active") {
+      return {"has no next run", "systemctl restart etcd-snapshot.timer"};
+    }
+    return {"is " + timer.active_state, "systemctl enable --now etcd-snapshot.timer"};
+  }
+
+  void look_at_last_run() {
+    if (!facts_.last_run) return;
+    const StatusFacts::LastRun& run = *facts_.last_run;
+    // Somebody else's run was in progress: what came of that shows elsewhere.
+    if (run.exit_status == kExitOk || run.exit_status == kExitBusy) return;
+    // Told by what is still wrong.
+    if (!run.killed && run.exit_status == kExitConfig && facts_.config_error) return;
+    if (!run.killed && run.exit_status == kExitRemote && facts_.bucket && facts_.bucket->error) {
+      return;
+    }
+    add(Health::kWarning, "last_run",
+        fmt::format("the last cycle, {} ago, failed: {}",
+                    human_age(std::max(facts_.now - run.finished, seconds(0))), describe(run)),
+        advice(run));
+  }
+
+  void look_at_bucket() {
+    if (!facts_.bucket) return;
+    const StatusFacts::Bucket& bucket = *facts_.bucket;
+    if (bucket.error) {
+      add(Health::kWarning, "bucket", "the bucket could not be asked: " + bucket.error->message,
+          with_default(bucket.error->hint, "etcd-snapshot check says more"));
+      return;
+    }
+    // What is younger the next cycle takes there.
+    const auto age = facts_.now - bucket.oldest_missing;
+    if (bucket.missing == 0 || age <= limits_.warning) return;
+    add(Health::kWarning, "bucket_behind",
+        fmt::format("the bucket lacks {}, the oldest of them {} old",
+                    counted(bucket.missing, "snapshot"), human_age(age)),
+        fmt::format("each cycle goes on with them; if they become no fewer: etcd-snapshot check, "
+                    "{}",
+                    kLog));
+  }
+
+  void look_at_space() {
+    const StatusFacts::Here& here = facts_.here;
+    if (facts_.room().value_or(1) > 0) return;
+    const int64_t reserve = SnapshotDirectory::reserve_bytes(*here.space);
+    const int64_t missing = *here.next_bytes + reserve - here.space->free_bytes;
+    add(Health::kWarning, "space",
+        fmt::format("no room for another snapshot in {}: {} free, it needs about {}, {} are left "
+                    "for others",
+                    here.directory, human_bytes(here.space->free_bytes),
+                    human_bytes(*here.next_bytes), human_bytes(reserve)),
+        here.expired_bytes >= missing
+            ? fmt::format("expired snapshots go first, which is enough for now; free {} there, or "
+                          "move [snapshots] directory",
+                          human_bytes(missing))
+            : fmt::format("free {} there, or move [snapshots] directory", human_bytes(missing)));
+  }
+
+  void look_at_pruning() {
+    const StatusFacts::Here& here = facts_.here;
+    if (here.history_error) {
+      add(Health::kWarning, "history", "nothing is pruned: " + here.history_error->message,
+          with_default(here.history_error->hint, "etcd-snapshot check"));
+    } else if (here.history_break) {
+      add(Health::kWarning, "history", "nothing is pruned: " + describe(*here.history_break),
+          "if that is as it should be: etcd-snapshot prune --accept-history");
+    }
+    if (here.clock_hold_s > 0) {
+      add(Health::kWarning, "clock",
+          fmt::format("the clock was set ahead: nothing is pruned for {} more",
+                      human_age(seconds(here.clock_hold_s))),
+          "see that the clock is right: timedatectl");
+    }
+    if (here.future > 0) {
+      add(Health::kWarning, "future",
+          fmt::format("{} {} dated in the future, {} for one", counted(here.future, "snapshot"),
+                      here.future == 1 ? "is" : "are", here.future_example),
+          "see that the clock is right: timedatectl; such a snapshot counts once its time has "
+          "come");
+    }
+  }
+
+  std::string summary() const {
+    if (!verdict_.reasons.empty()) {
+      std::string text;
+      for (const StatusReason& reason : verdict_.reasons) {
+        text += (text.empty() ? "" : "; ") + reason.message;
+      }
+      return text;
+    }
+    const auto age = facts_.age();
+    std::string text;
+    if (age) {
+      const bool here = facts_.newest->here, there = facts_.newest->in_bucket;
+      text = fmt::format("the newest proven snapshot is {} old", human_age(*age));
+      if (facts_.bucket && !facts_.bucket->error) {
+        text += here && there ? ", here and in the bucket" : here ? ", here" : ", in the bucket";
+      }
+    }
+    if (facts_.recurring || facts_.max_age) return text;
+    return "recurring snapshots are turned off" + (text.empty() ? "" : ": " + text);
+  }
+
+  const StatusFacts& facts_;
+  const AgeLimits limits_;
+  StatusVerdict verdict_;
+};
+
+}  // namespace
+
+std::string_view health_word(Health health) {
+  constexpr std::string_view kWords[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+  return kWords[static_cast<int>(health)];
+}
+
+std::optional<seconds> StatusFacts::age() const {
+  if (!newest) return std::nullopt;
+  return now - newest->snapshot.name->time;
+}
+
+std::optional<int64_t> StatusFacts::room() const {
+  if (!here.space || here.next_bytes.value_or(0) <= 0) return std::nullopt;
+  const int64_t usable = here.space->free_bytes - SnapshotDirectory::reserve_bytes(*here.space);
+  return std::max<int64_t>(usable, 0) / *here.next_bytes;
+}
+
+AgeLimits age_limits(Nanoseconds interval) {
+  const Nanoseconds margin = std::clamp<Nanoseconds>(interval / 4, minutes(2), hours(1));
+  // The longest interval that can be written would not fit thrice.
+  const Nanoseconds capped = std::min<Nanoseconds>(interval, hours(24 * 366 * 50));
+  return {capped + margin, 3 * capped + margin};
+}
+
+StatusVerdict judge(const StatusFacts& facts) {
+  return Judge(facts).verdict();
+}
+
+std::string human_interval(Nanoseconds interval) {
+  const auto whole = std::chrono::duration_cast<seconds>(interval);
+  const bool rounded = whole != interval ||
+                       (whole >= minutes(1) && whole % minutes(1) != seconds(0)) ||
+                       (whole >= hours(48) && whole % hours(1) != seconds(0));
+  return rounded ? format_go_duration(interval) : human_age(whole);
+}
+
+std::string describe(const StatusFacts::LastRun& run) {
+  if (run.killed) return fmt::format("killed by signal {}", run.exit_status);
+  return fmt::format("status {}, {}", run.exit_status, meaning(run.exit_status));
+}
+
+}  // namespace etcd_snapshot
