@@ -88,9 +88,9 @@ std::string next_run_line(const StatusFacts& facts) {
   if (!facts.schedule) return "not known: systemd was not asked or does not answer";
   if (facts.running()) {
     const ServiceState& service = facts.schedule->service;
-    std::string text = "a cycle is running";
+    std::string text = "a cycle has been running";
     if (service.started) {
-      text += " since " + human_age(std::max(facts.now - *service.started, seconds(0)));
+      text += " for " + human_age(std::max(facts.now - *service.started, seconds(0)));
     }
     return service.status_text.empty() ? text : text + ": " + service.status_text;
   }

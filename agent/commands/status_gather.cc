@@ -14,7 +14,7 @@ namespace {
 
 // Monitoring systems give a check a minute, most of them.
 constexpr Nanoseconds kBucketTime = std::chrono::seconds(30);
-constexpr int kStallS = 10;
+constexpr int kStallS = 5;
 constexpr int kRetries = 1;
 
 // Of so many objects that are newer than all that is here the manifests are read, newest first.

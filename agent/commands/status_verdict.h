@@ -48,7 +48,7 @@ struct StatusFacts {
     bool missing = false;        // there is no such directory
     int64_t count = 0, size_bytes = 0;
     int64_t unproven = 0;  // of `count`
-    int64_t future = 0;  // dated after `now`, and not counted on
+    int64_t future = 0;    // dated after `now`, and not counted on
     std::string future_example;
     std::optional<FreeSpace> space;
     std::optional<int64_t> next_bytes;  // an estimate of what the next snapshot takes

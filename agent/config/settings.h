@@ -30,7 +30,8 @@ struct Policy {
   bool recurring = false;   // false: the file is there, but turns recurring snapshots off
   bool older_form = false;  // snapshot/creation/retention of RKE before v0.2.0
   std::string off_reason;   // where recurring is false: which key says so, for the one log line
-  bool off_on_purpose = false;  // a key that is there says false; else nothing asks for snapshots
+  // Where recurring is false: a key that is there says so; else nothing asks for snapshots.
+  bool off_on_purpose = false;
   Nanoseconds interval{std::chrono::minutes(5)};  // > 0, whole milliseconds
   Nanoseconds retention{std::chrono::hours(24)};  // >= 0
   int64_t retention_number = 24;                  // as written, for retention_unit = snapshots

@@ -185,6 +185,9 @@ TEST(ClusterYaml, SaysWhichKeyTurnsRecurringSnapshotsOff) {
     const Policy policy = good(row.text);
     CHECK_FALSE_TEXT(policy.recurring, row.text);
     STRCMP_CONTAINS(row.reason, policy.off_reason.c_str());
+    // Said by a key, or only by none that says otherwise.
+    CHECK_EQUAL_TEXT(std::string_view(row.reason).ends_with(": false"), policy.off_on_purpose,
+                     row.text);
   }
 }
 
