@@ -79,7 +79,7 @@ systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/syst
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
-	agent/report.cc agent/cycle.cc \
+	agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
@@ -123,6 +123,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
 	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_verdict_test.cc \
+	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
 
@@ -238,7 +239,9 @@ INSTALLED := $(bindir)/etcd-snapshot $(systemdsystemgeneratordir)/etcd-snapshot-
 	$(tmpfilesdir)/etcd-snapshot.conf $(catalogdir)/etcd-snapshot.catalog \
 	$(mandir)/man8/etcd-snapshot.8 $(mandir)/man5/etcd-snapshot.conf.5 \
 	$(mandir)/man8/etcd-snapshot-generator.8 $(docdir)/examples/cluster.yml \
-	$(docdir)/examples/etcd-snapshot.conf $(completionsdir)/etcd-snapshot
+	$(docdir)/examples/etcd-snapshot.conf $(completionsdir)/etcd-snapshot \
+	$(docdir)/examples/etcd-snapshot.rules.yml $(docdir)/examples/etcd-snapshot.json \
+	$(docdir)/examples/etcd-snapshot-failed@.service $(docdir)/examples/etcd-snapshot-notify
 
 install: all
 	$(INSTALL) -D -m 0755 build/etcd-snapshot $(DESTDIR)$(bindir)/etcd-snapshot
@@ -253,6 +256,10 @@ install: all
 	$(INSTALL) -D -m 0644 man/etcd-snapshot.conf.5 $(DESTDIR)$(mandir)/man5/etcd-snapshot.conf.5
 	$(INSTALL) -D -m 0644 etc/cluster.yml.example $(DESTDIR)$(docdir)/examples/cluster.yml
 	$(INSTALL) -D -m 0644 etc/etcd-snapshot.conf $(DESTDIR)$(docdir)/examples/etcd-snapshot.conf
+	$(INSTALL) -D -m 0644 etc/prometheus/etcd-snapshot.rules.yml $(DESTDIR)$(docdir)/examples/etcd-snapshot.rules.yml
+	$(INSTALL) -D -m 0644 etc/grafana/etcd-snapshot.json $(DESTDIR)$(docdir)/examples/etcd-snapshot.json
+	$(INSTALL) -D -m 0644 etc/systemd/etcd-snapshot-failed@.service $(DESTDIR)$(docdir)/examples/etcd-snapshot-failed@.service
+	$(INSTALL) -D -m 0644 etc/systemd/etcd-snapshot-notify $(DESTDIR)$(docdir)/examples/etcd-snapshot-notify
 	$(INSTALL) -D -m 0644 etc/etcd-snapshot.bash-completion $(DESTDIR)$(completionsdir)/etcd-snapshot
 	$(INSTALL) -d -m 0750 $(DESTDIR)$(sysconfdir)/etcd-snapshot
 	@echo "Installed. Next: write $(sysconfdir)/etcd-snapshot/cluster.yml (an example is in $(docdir)/examples), then"

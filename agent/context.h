@@ -12,12 +12,25 @@
 
 namespace etcd_snapshot {
 
+// What a cycle spends its time on; the metrics tell each apart.
+enum class Phase {
+  kConnect,  // asking etcd
+  kStream,   // the snapshot comes
+  kStore,    // the last of it, and its way to the disk
+  kWait,     // until the next attempt
+  kUpload,   // what is left of the upload after the proof
+  kBucket,   // looking through the bucket, pruning there
+  kCatchUp,  // what earlier cycles could not upload
+  kPrune,    // pruning here
+  kOther,    // of a command that nobody measures
+};
+
 // Where somebody who waits sees how far the work is: a terminal, `systemctl status`, or nowhere.
 class Progress {
  public:
   virtual ~Progress() = default;
-  // A new phase, in words: "asking etcd", "pruning".
-  virtual void phase(std::string_view text) = 0;
+  // A new phase, and in words: "asking etcd", "pruning".
+  virtual void phase(Phase phase, std::string_view text) = 0;
   // Bytes done of the phase; total 0 = not known. Called often: implementations thin it out.
   virtual void advance(int64_t done_bytes, int64_t total_bytes) = 0;
   // The end, in words that stay: what `systemctl status` shows until the next run.

@@ -11,6 +11,7 @@
 #include "offsite.h"
 #include "prune.h"
 #include "report.h"
+#include "run_metrics.h"
 #include "snapshot.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"
@@ -34,10 +35,12 @@ constexpr int kRoomyPercent = 15;
 
 class Cycle {
  public:
-  explicit Cycle(Context& context) : context_(context), policy_(context.settings.policy) {}
+  Cycle(Context& context, Metrics& figures)
+      : context_(context), policy_(context.settings.policy), figures_(figures) {}
 
   int run() {
     started_ = context_.clock.monotonic();
+    figures_.local.pruned = 0;
     const std::string runtime_dir = runtime_directory();
     auto lock = take_run_lock(runtime_dir);
     if (!lock) return fail(lock.error());
@@ -109,7 +112,14 @@ class Cycle {
     }
     sweep_leftovers(context_, *directory);
     open_offsite();
-    auto outcome = take(*directory);
+    take_and_tidy(*directory);
+    if (!offsite_) return;
+    figures_.bucket = {offsite_->figures().kept, offsite_->figures().pruned};
+    figures_.backlog = offsite_->backlog(*directory);
+  }
+
+  void take_and_tidy(SnapshotDirectory& directory) {
+    auto outcome = take(directory);
     if (outcome) {
       state_.snapshot = outcome->base;
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
@@ -120,10 +130,10 @@ class Cycle {
       fail(outcome.error());
       if (outcome.error().kind == ErrorKind::kCancelled) return;
     }
-    bundle(*directory);
+    bundle(directory);
     // Before pruning here: what the bucket lacks is known only then.
-    if (!to_bucket(*directory, outcome)) return;
-    if (outcome) prune(*directory, *outcome);
+    if (!to_bucket(directory, outcome)) return;
+    if (outcome) prune(directory, *outcome);
   }
 
   void open_offsite() {
@@ -219,11 +229,10 @@ class Cycle {
       return {};
     }
     warn_of_what_holds(*plan);
-    auto done = carry_out(context_, directory, *plan, [&] {
+    note_pruned(carry_out(context_, directory, *plan, [&] {
       const auto space = directory.free_space();
       return space && missing_bytes(*space, needed) <= 0;
-    });
-    if (!done) prune_failed(done.error());
+    }));
     return {};
   }
 
@@ -267,7 +276,7 @@ class Cycle {
 
   void prune(SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
     report_health(context_.log, outcome.health, ", nothing is pruned");
-    context_.progress.phase("pruning");
+    context_.progress.phase(Phase::kPrune, "pruning");
     const auto plan = plan_prune(context_, directory,
                                  {.proven_this_cycle = true,
                                   .cluster_healthy = outcome.health.healthy,
@@ -280,7 +289,12 @@ class Cycle {
     }
     warn_of_what_holds(*plan);
     warn_of_future(*plan);
-    if (auto done = carry_out(context_, directory, *plan); !done) prune_failed(done.error());
+    note_pruned(carry_out(context_, directory, *plan));
+  }
+
+  void note_pruned(const Pruned& pruned) {
+    *figures_.local.pruned += pruned.deleted;
+    if (pruned.error) prune_failed(*pruned.error);
   }
 
   // The backup is there and good: this is not its failure.
@@ -342,6 +356,7 @@ class Cycle {
 
   Context& context_;
   const Policy& policy_;
+  Metrics& figures_;
   RunState state_;
   Nanoseconds started_{}, bucket_deadline_{};
   std::unique_ptr<Offsite> offsite_;  // null: no bucket, or one that cannot be asked
@@ -354,7 +369,19 @@ class Cycle {
 }  // namespace
 
 int run_cycle(Context& context) {
-  return Cycle(context).run();
+  PhaseTimer timer(context.progress, context.clock);
+  Context timed{context.settings,  context.clock, context.log,  context.http,
+                context.make_http, timer,         context.host, context.deadline};
+  Metrics figures;
+  const int code = Cycle(timed, figures).run();
+  // The run that has the lock tells of itself; that this one came in between is no news.
+  if (code == kExitBusy) return code;
+  figures.exit_code = code;
+  figures.duration = timer.total();
+  figures.phases = timer.phases();
+  record_run(context.settings.host, &context.settings.policy, context.host, context.clock,
+             context.log, std::move(figures));
+  return code;
 }
 
 }  // namespace etcd_snapshot

@@ -11,6 +11,7 @@
 #include "commands/progress.h"
 #include "config/s3_policy.h"
 #include "report.h"
+#include "run_metrics.h"
 #include "systemd/journal.h"
 
 namespace etcd_snapshot {
@@ -18,7 +19,7 @@ namespace {
 
 class NoProgress final : public Progress {
  public:
-  void phase(std::string_view) override {}
+  void phase(Phase, std::string_view) override {}
   void advance(int64_t, int64_t) override {}
   void finish(std::string_view) override {}
 };
@@ -74,6 +75,16 @@ Result<void> check_policy_present(const Settings& settings, const ConfigPaths& p
                "write it (an example is in /usr/share/doc/etcd-snapshot/examples), or take a "
                "snapshot by hand: etcd-snapshot save",
                false, 0};
+}
+
+// Whoever watches the figures of this host shall see that its configuration is wrong, as long as
+// the file that names their place can be read.
+void record_failed_start(const ConfigPaths& paths, const Clock& clock, Log& log, int code) {
+  const auto settings = load_host_only(paths);
+  if (!settings) return;
+  Metrics figures;
+  figures.exit_code = code;
+  record_run(settings->host, nullptr, host_name(), clock, log, std::move(figures));
 }
 
 // The flags of `save --s3` over what cluster.yml says of the bucket.
@@ -162,7 +173,9 @@ int run_command(const std::string& command, const Options& options) {
   if (!settings) {
     if (!logs) return print_error(settings.error());
     report_failure(*log, settings.error());
-    return exit_code(settings.error().kind);
+    const int code = exit_code(settings.error().kind);
+    if (command == "run") record_failed_start(options.paths, clock, *log, code);
+    return code;
   }
   if (auto handlers = install_stop_handlers(); !handlers) return print_error(handlers.error());
   auto http = make_http();

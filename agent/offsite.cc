@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/go_duration.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"
@@ -105,7 +107,7 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
 
 Result<void> Offsite::upload(const SnapshotOutcome& outcome) {
   const Nanoseconds start = context_.clock.monotonic();
-  context_.progress.phase("uploading");
+  context_.progress.phase(Phase::kUpload, "uploading");
   auto sent = send(outcome.file_name, outcome.base, outcome.file->fd(), outcome.size_bytes,
                    std::move(running_));
   if (!sent) return explain(sent.take_error());
@@ -151,6 +153,21 @@ bool Offsite::released(const StoredSnapshot& snapshot) const {
   // What nobody proved is not uploaded, so nothing waits for that.
   if (!snapshot.manifest) return true;
   return released_.contains(snapshot.file_name) || ledger_.find(snapshot.file_name) != nullptr;
+}
+
+std::optional<int64_t> Offsite::backlog(const SnapshotDirectory& directory) const {
+  if (lacking_) return lacking_;
+  const auto snapshots = directory.list();
+  if (!snapshots) return std::nullopt;
+  return std::count_if(snapshots->begin(), snapshots->end(), [&](const StoredSnapshot& local) {
+    return belongs_there(local) && !released(local);
+  });
+}
+
+// Proven ones of this host. Others have whoever took them; what nobody proved is nobody's.
+bool Offsite::belongs_there(const StoredSnapshot& local) const {
+  return local.name && local.manifest &&
+         (local.name->host.empty() || local.name->host == sanitize_host(context_.host));
 }
 
 void Offsite::remember() {

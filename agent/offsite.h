@@ -58,6 +58,15 @@ class Offsite final : public ArchiveFollower {
 
   bool prune_failed() const { return prune_failed_; }
 
+  // What tidy() did and saw; what it did not come to is not known.
+  struct Figures {
+    std::optional<int64_t> kept, pruned;  // of our names, whichever host's
+  };
+  const Figures& figures() const { return figures_; }
+  // How many proven snapshots of this host the bucket lacks. Where tidy() did not get so far: how
+  // many are not known to be there.
+  std::optional<int64_t> backlog(const SnapshotDirectory& directory) const;
+
   // `[pki] upload`: puts the bundle there where it is not yet what it is here.
   Result<void> upload_bundle(const SnapshotDirectory& directory);
 
@@ -88,6 +97,7 @@ class Offsite final : public ArchiveFollower {
   Result<void> catch_up(SnapshotDirectory& directory, const State& state, Search& search);
   Result<UploadedObject> send(const std::string& file_name, const std::string& base, int fd,
                               int64_t size_bytes, std::unique_ptr<ObjectUpload> begun);
+  bool belongs_there(const StoredSnapshot& local) const;
   void report_pruned(const RemotePruner::Outcome& outcome);
   void sweep(const Search& search);
   void remember();
@@ -102,6 +112,8 @@ class Offsite final : public ArchiveFollower {
   UploadLedger ledger_;
   std::string late_hint_;
   bool prune_failed_ = false;
+  Figures figures_;
+  std::optional<int64_t> lacking_;
   std::unique_ptr<ObjectUpload> running_;  // beside the stream
   std::optional<RemoteObject> own_;        // this cycle's snapshot, as the bucket holds it
   std::optional<Manifest> own_manifest_;

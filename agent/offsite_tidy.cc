@@ -15,6 +15,7 @@ struct Offsite::Search {
   std::vector<StoredSnapshot> locals;       // that belong into the bucket, newest first
   std::map<std::string, size_t> by_object;  // every name that a local one may have there
   std::vector<bool> there;
+  int64_t ours = 0;  // objects with names of ours, one-time ones of this host too
 };
 
 // One pass over the list: prunes as it goes and notes which local snapshots are there.
@@ -26,10 +27,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   const bool frozen =
       find_history_break(snapshots, accepted, context_.clock.now(), own_host).has_value();
   for (StoredSnapshot& snapshot : snapshots) {
-    // Proven ones of this host. Others have whoever took them; what nobody proved is nobody's.
-    if (!snapshot.name || !snapshot.manifest) continue;
-    if (!snapshot.name->host.empty() && snapshot.name->host != own_host) continue;
-    search.locals.push_back(std::move(snapshot));
+    if (belongs_there(snapshot)) search.locals.push_back(std::move(snapshot));
   }
   search.there.resize(search.locals.size());
   for (size_t i = 0; i < search.locals.size(); ++i) {
@@ -59,6 +57,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   ES_TRY(bucket_.list([&](std::vector<RemoteObject> page) -> Result<void> {
     for (const RemoteObject& object : page) {
       const auto found = search.by_object.find(object.file_name);
+      if (found != search.by_object.end() || parse_snapshot_name(object.file_name)) ++search.ours;
       if (found == search.by_object.end()) continue;
       auto compared = compare(directory, object, search, found->second);
       if (!compared) return compared;
@@ -126,20 +125,27 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
   for (size_t i = 0; i < plan.snapshots.size(); ++i) {
     if (plan.deletes(i)) expired.insert(plan.snapshots[i].file_name);
   }
+  const auto wanted = [&](size_t i) {
+    return !search.there[i] && !expired.contains(search.locals[i].file_name);
+  };
+  lacking_ = 0;
+  for (size_t i = 0; i < search.locals.size(); ++i) *lacking_ += wanted(i) ? 1 : 0;
   int64_t left = 0;
   std::optional<Error> first;
   for (size_t i = 0; i < search.locals.size(); ++i) {
     const StoredSnapshot& local = search.locals[i];
-    if (search.there[i]) continue;
-    if (expired.contains(local.file_name)) continue;
+    if (!wanted(i)) continue;
     if (state.backlog_until && context_.clock.monotonic() >= *state.backlog_until) {
       ++left;
       continue;
     }
     auto fd = directory.open_file(local.file_name);
-    if (!fd && fd.error().code == ENOENT) continue;  // deleted meanwhile
+    if (!fd && fd.error().code == ENOENT) {  // deleted meanwhile
+      --*lacking_;
+      continue;
+    }
     if (!fd) return fd.take_error();
-    context_.progress.phase("catching up with the bucket");
+    context_.progress.phase(Phase::kCatchUp, "catching up with the bucket");
     const Nanoseconds start = context_.clock.monotonic();
     auto sent = send(local.file_name, local.name->base, fd->get(), local.size_bytes, nullptr);
     if (!sent && sent.error().kind == ErrorKind::kRemote && !sent.error().retryable) {
@@ -151,6 +157,8 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
     const std::string object = sent->key.substr(session_->prefix().size());
     ledger_.put(local.file_name, {object, sent->size_bytes, sent->etag});
     released_.insert(local.file_name);
+    --*lacking_;
+    ++*figures_.kept;
     const Nanoseconds runtime = context_.clock.monotonic() - start;
     context_.log.write(
         {.message = "Uploaded backup of an earlier cycle",
@@ -220,10 +228,11 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
 }
 
 Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
-  context_.progress.phase("looking through the bucket");
+  context_.progress.phase(Phase::kBucket, "looking through the bucket");
   Search search;
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
+  figures_ = {search.ours - looked->deleted, looked->deleted};
   // A delete that was refused does not keep what is missing from going there.
   report_pruned(*looked);
   auto done = catch_up(directory, state, search);

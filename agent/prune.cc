@@ -87,26 +87,26 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   return plan;
 }
 
-Result<void> carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
-                       const std::function<bool()>& enough) {
-  std::optional<Error> first;
+Pruned carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
+                 const std::function<bool()>& enough) {
+  Pruned pruned;
   for (size_t i = plan.snapshots.size(); i-- > 0;) {
     if (!plan.deletes(i)) continue;
     if (enough && enough()) break;
     const StoredSnapshot& snapshot = plan.snapshots[i];
     auto removed = directory.remove(snapshot.file_name);
     if (removed) {
+      ++pruned.deleted;
       context.log.write({.message = "Deleted local backup",
                          .fields = {{"name", snapshot.name->base}},
                          .message_id = kDeletedLocal});
     } else if (removed.error().code == ENOENT) {
       continue;  // another host that shares the directory was faster
-    } else if (!first) {
-      first = removed.take_error();
+    } else if (!pruned.error) {
+      pruned.error = removed.take_error();
     }
   }
-  if (first) return std::move(*first);
-  return {};
+  return pruned;
 }
 
 }  // namespace etcd_snapshot

@@ -47,9 +47,14 @@ RetentionEntry retention_entry(const std::string& file_name,
 Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,
                              const PruneState& state);
 
+struct Pruned {
+  int64_t deleted = 0;
+  std::optional<Error> error;  // of the first that could not be deleted
+};
+
 // Deletes what the plan says, oldest first; one that cannot be deleted does not keep the others.
-// `enough` ends it early (may be empty). Logs each deletion. The error is the first one's.
-Result<void> carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
-                       const std::function<bool()>& enough = {});
+// `enough` ends it early (may be empty). Logs each deletion.
+Pruned carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
+                 const std::function<bool()>& enough = {});
 
 }  // namespace etcd_snapshot

@@ -78,7 +78,7 @@ class Pipeline final : public SnapshotReceiver {
     manifest.sha256 = proof.sha256;
     manifest.host = context_.host;
     manifest.agent_version = ETCD_SNAPSHOT_VERSION;
-    context_.progress.phase("writing to disk");
+    context_.progress.phase(Phase::kStore, "writing to disk");
     ES_TRY(writer_->finish(manifest));
     const bool bare = context_.settings.host.snapshots.compression == Compression::kNone;
     ES_TRY(partial_->commit(bare ? std::optional<Manifest>(manifest) : std::nullopt));
@@ -134,14 +134,14 @@ Result<SnapshotOutcome> attempt(Context& context, SnapshotDirectory& directory,
                                 const SnapshotRequest& request) {
   const Nanoseconds start = context.clock.monotonic();
   const EtcdSettings& etcd = context.settings.host.etcd;
-  context.progress.phase("asking etcd");
+  context.progress.phase(Phase::kConnect, "asking etcd");
   ES_ASSIGN(candidates, endpoint_candidates(etcd));
   ES_ASSIGN(connection,
             connect_member(context.http, candidates,
                            {etcd.connect_timeout_s, etcd.stall_timeout_s, context.deadline},
                            context.clock.now()));
   ES_TRY(check_space(context, directory, request, connection));
-  context.progress.phase("streaming");
+  context.progress.phase(Phase::kStream, "streaming");
   Pipeline pipeline(context, directory, request);
   ES_TRY(connection.member.snapshot(pipeline));
   auto completed = pipeline.complete(connection.status);
@@ -170,8 +170,8 @@ Result<SnapshotOutcome> take_snapshot(Context& context, SnapshotDirectory& direc
          .message = "Backup failed",
          .fields = {{"attempt", std::to_string(number)}, {"error", outcome.error().message}},
          .message_id = kAttemptFailed});
-    context.progress.phase(
-        fmt::format("attempt {} failed, next in {} s", number, etcd.retry_interval_s));
+    context.progress.phase(Phase::kWait, fmt::format("attempt {} failed, next in {} s", number,
+                                                     etcd.retry_interval_s));
     if (!context.clock.sleep_for(pause)) return cancelled_error();
   }
 }

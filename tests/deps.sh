@@ -12,6 +12,7 @@ systemd_dev() {
 usage='usage: tests/deps.sh [build] [test] [demo] [bench] [s3] [package]'
 missing=
 for set in "${@:-build}"; do
+    # prometheus: for promtool, 20 MB to fetch. Fedora's package has had more than one name.
     if command -v apt-get >/dev/null; then
         case $set in
             build) packages='g++ make pkg-config systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
@@ -20,7 +21,7 @@ for set in "${@:-build}"; do
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
                 mandoc python3 python3-h2 mmdebstrap libfaketime mount procps
                 systemd-container dpkg-dev debhelper
-                radosgw ceph-mon ceph-osd' ;;
+                radosgw ceph-mon ceph-osd prometheus' ;;
             demo) packages='etcd-server etcd-client unzip' ;;
             bench) packages='etcd-server etcd-client zip unzip openssl python3 rclone awscli' ;;
             s3) packages='radosgw ceph-mon ceph-osd openssl python3' ;;
@@ -39,7 +40,7 @@ for set in "${@:-build}"; do
                 yaml-cpp-devel isa-l-devel libarchive-devel json-devel cli11-devel fmt-devel pugixml-devel' ;;
             test) packages='cpputest-devel libasan libubsan etcd zip unzip zstd openssl mandoc
                 python3 python3-h2 mmdebstrap libfaketime util-linux procps-ng systemd-container
-                ceph-radosgw ceph-mon ceph-osd' ;;
+                ceph-radosgw ceph-mon ceph-osd /usr/bin/promtool' ;;
             demo) packages='etcd unzip' ;;
             bench) packages='etcd zip unzip openssl python3 rclone awscli2' ;;
             s3) packages='ceph-radosgw ceph-mon ceph-osd openssl python3' ;;
@@ -86,4 +87,5 @@ disable() {
     if [ -d /run/systemd/system ]; then systemctl disable --quiet --now "$@"; fi
 }
 case $missing in *etcd-server*) disable etcd.service ;; esac
+case $missing in *prometheus*) disable prometheus.service ;; esac
 case $missing in *ceph-*) disable ceph-crash.service ;; esac

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs every test that `make check` built and closes with "N passed, N failed". Each part prints
 # such a line of its own, or is one test. Environment: MODULES, PYTHON, MANDOC; ONLY=part runs one
-# part (unit, golden, pages, units, layout, packages, big, integration, system), FILTER= is a pattern
-# for its tests (for system: names of scenarios, joined by commas).
+# part (unit, golden, pages, units, metrics, layout, packages, big, integration, system), FILTER= is a
+# pattern for its tests (for system: names of scenarios, joined by commas).
 set -u
 cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
@@ -88,6 +88,13 @@ if wanted pages; then
     one "the catalog explains every message id" "$PYTHON" tests/lint/catalog_drift.py
 fi
 if wanted units; then one "systemd takes the units" tests/lint/units.sh; fi
+if wanted metrics; then
+    suite "metrics, alerts, dashboard, notification" tests/metrics/run.sh
+    # Where all parts run, these do with their like.
+    if [ -n "$ONLY" ]; then
+        suite "metrics: what real runs write" "$PYTHON" tests/integration/run.py ${FILTER:-test_metrics}
+    fi
+fi
 if wanted layout; then one "no folder includes a higher one" tests/lint/layers.sh; fi
 if wanted packages; then suite "packages" tests/packages/check.sh; fi
 if wanted big; then one "an entry of more than 4 GiB" tests/integration/big_archive.sh; fi

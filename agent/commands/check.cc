@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/exit_code.h"
@@ -228,6 +229,26 @@ void check_bundle(const Context& context, Findings& findings) {
   }
 }
 
+void check_metrics(const Context& context, Findings& findings) {
+  const std::string& path = context.settings.host.metrics_textfile;
+  if (path.empty()) return;
+  findings.section("Metrics");
+  const std::string directory = path.substr(0, path.rfind('/'));
+  struct stat status = {};
+  if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+    return findings.warn(path + " cannot be written: " + directory + " is no directory",
+                         "create it, or name a file elsewhere in [metrics] textfile");
+  }
+  // The service is root without the right to write what is another's.
+  const mode_t bit = status.st_uid == 0 ? S_IWUSR : status.st_gid == 0 ? S_IWGRP : S_IWOTH;
+  if ((status.st_mode & bit) == 0) {
+    return findings.warn(
+        path + " cannot be written by the service: " + directory + " is another user's",
+        "chown root " + directory);
+  }
+  findings.ok(path + " is written by each run");
+}
+
 }  // namespace
 
 int command_check(Context& context, const ConfigPaths& paths,
@@ -238,6 +259,7 @@ int command_check(Context& context, const ConfigPaths& paths,
   check_etcd(context, findings);
   check_bundle(context, findings);
   if (context.settings.policy.s3) check_bucket(context, findings);
+  check_metrics(context, findings);
   return findings.finish();
 }
 

@@ -50,7 +50,7 @@ TerminalProgress::~TerminalProgress() {
   clear();
 }
 
-void TerminalProgress::phase(std::string_view text) {
+void TerminalProgress::phase(Phase, std::string_view text) {
   phase_ = text;
   done_ = total_ = 0;
   phase_start_ = drawn_ = clock_.monotonic();
@@ -97,7 +97,7 @@ void TerminalProgress::clear() {
   visible_ = false;
 }
 
-void ServiceProgress::phase(std::string_view text) {
+void ServiceProgress::phase(Phase, std::string_view text) {
   phase_ = text;
   phase_start_ = told_ = clock_.monotonic();
   notify_status(phase_);

@@ -13,7 +13,7 @@ class TerminalProgress final : public Progress {
  public:
   TerminalProgress(const Clock& clock, Log& log);
   ~TerminalProgress() override;
-  void phase(std::string_view text) override;
+  void phase(Phase phase, std::string_view text) override;
   void advance(int64_t done_bytes, int64_t total_bytes) override;
   void finish(std::string_view text) override;
 
@@ -34,7 +34,7 @@ class TerminalProgress final : public Progress {
 class ServiceProgress final : public Progress {
  public:
   explicit ServiceProgress(const Clock& clock) : clock_(clock) {}
-  void phase(std::string_view text) override;
+  void phase(Phase phase, std::string_view text) override;
   void advance(int64_t done_bytes, int64_t total_bytes) override;
   void finish(std::string_view text) override;
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/exit_code.h"
 #include "base/human.h"
 #include "commands/commands.h"
@@ -177,11 +179,12 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
     print_plan(plan, context.clock.now());
     return finish();
   }
-  ES_TRY(carry_out(context, directory, plan));
-  size_t deleted = 0;
-  for (size_t i = 0; i < plan.snapshots.size(); ++i) deleted += plan.deletes(i) ? 1 : 0;
-  fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", deleted,
-             plan.snapshots.size() - deleted);
+  Pruned pruned = carry_out(context, directory, plan);
+  if (pruned.error) return std::move(*pruned.error);
+  const auto expired = std::count_if(plan.decisions.begin(), plan.decisions.end(),
+                                     [](const RetentionDecision& d) { return !d.keep; });
+  fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", pruned.deleted,
+             static_cast<int64_t>(plan.snapshots.size()) - expired);
   return finish();
 }
 

@@ -1,6 +1,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
+#include "run_metrics.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -11,6 +12,10 @@ int command_run(Context& context) {
     context.log.write({.message = "Recurring backups are turned off",
                        .fields = {{"reason", policy.off_reason}},
                        .message_id = kRecurringOff});
+    Metrics figures;
+    figures.exit_code = kExitOk;
+    record_run(context.settings.host, &policy, context.host, context.clock, context.log,
+               std::move(figures));
     return kExitOk;
   }
   if (policy.timeout) context.deadline = context.clock.monotonic() + *policy.timeout;

@@ -61,6 +61,8 @@ inline constexpr char kConfigWarning[] = "3e1fec8a855a4370b371d91de4e9798c";
 inline constexpr char kRemoteUnavailable[] = "282e401273cf4c7d9dc1ba360c0413b5";
 // Nothing was pruned in this cycle. Fields: reason.
 inline constexpr char kPruneSkipped[] = "0679178bbeb146d88d8a2e813d788584";
+// The textfile of the metrics could not be written. Fields: error.
+inline constexpr char kMetricsFailed[] = "4953b13bfc2f4fd788a19f29c37a1f6b";
 // Asked to stop in the middle of a cycle. Fields: none.
 inline constexpr char kStopped[] = "f1e1315f50da4aa78a985834bb95e37f";
 

@@ -17,6 +17,19 @@ if [ -n "$said" ]; then
     exit 1
 fi
 
+# The example that tells of a failure, and the drop-in that starts it.
+cp etc/systemd/etcd-snapshot-failed@.service "$scratch"
+sed -i 's#^ExecStart=/usr/local/sbin/etcd-snapshot-notify #ExecStart=/bin/true #' "$scratch/etcd-snapshot-failed@.service"
+mkdir "$scratch/etcd-snapshot.service.d"
+sed -n 's/^#   //p' etc/systemd/etcd-snapshot-failed@.service >"$scratch/etcd-snapshot.service.d/failed.conf"
+grep -q '^OnFailure=etcd-snapshot-failed@%n.service$' "$scratch/etcd-snapshot.service.d/failed.conf"
+said=$(systemd-analyze verify --man=no "$scratch/etcd-snapshot-failed@etcd-snapshot.service.service" \
+    "$scratch/etcd-snapshot.service" 2>&1) || { printf '%s\n' "$said"; exit 1; }
+if [ -n "$said" ]; then
+    printf 'systemd-analyze verify of the notification:\n%s\n' "$said"
+    exit 1
+fi
+
 exposure=$(systemd-analyze security --offline=true --no-pager "$scratch/etcd-snapshot.service" |
     sed -n 's/.*exposure level for etcd-snapshot.service: \([0-9.]*\).*/\1/p')
 awk -v have="$exposure" -v max="$max_exposure" 'BEGIN { exit !(have != "" && have <= max) }' || {

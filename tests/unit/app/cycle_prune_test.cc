@@ -279,7 +279,9 @@ TEST(CarryOut, TakesWhatVanishedSinceForDone) {
   const auto planned = plan(*directory);
   CHECK_TRUE(planned.ok());
   std::filesystem::remove(lab.scratch.path("snapshots/" + oldest));
-  CHECK_TRUE(carry_out(lab.context, *directory, *planned).ok());
+  const Pruned done = carry_out(lab.context, *directory, *planned);
+  CHECK_FALSE(done.error.has_value());
+  LONGS_EQUAL(1, done.deleted);
   CHECK_FALSE(lab.has(older));
   LONGS_EQUAL(1, lab.files().size());
   // Another's deletion is not told as one of ours.
@@ -294,9 +296,10 @@ TEST(CarryOut, GoesOnAfterOneThatCannotBeDeletedAndTellsTheFirst) {
   auto planned = plan(*directory);
   CHECK_TRUE(planned.ok());
   planned->snapshots.back().file_name = "no/name";
-  const auto done = carry_out(lab.context, *directory, *planned);
-  CHECK_FALSE(done.ok());
-  CHECK_TEXT(holds(done.error().message, "no/name"), done.error().message.c_str());
+  const Pruned done = carry_out(lab.context, *directory, *planned);
+  CHECK_TRUE(done.error.has_value());
+  CHECK_TEXT(holds(done.error->message, "no/name"), done.error->message.c_str());
+  LONGS_EQUAL(1, done.deleted);
   CHECK_FALSE(lab.has(older));
   LONGS_EQUAL(1, lab.log.count("Deleted local backup"));
 }

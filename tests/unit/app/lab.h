@@ -24,7 +24,7 @@ namespace etcd_snapshot {
 
 class FakeProgress final : public Progress {
  public:
-  void phase(std::string_view text) override { phases.emplace_back(text); }
+  void phase(Phase, std::string_view text) override { phases.emplace_back(text); }
   void advance(int64_t done_bytes, int64_t total_bytes) override {
     done = done_bytes;
     total = total_bytes;

@@ -45,8 +45,8 @@ TEST(Progress, IsDescribedInWholePercentAndNeverBeyondAHundred) {
 TEST(Progress, DrawsABarThatClearsItself) {
   const Printed printed = capture([&] {
     TerminalProgress progress(clock, log);
-    progress.phase("asking etcd");
-    progress.phase("streaming");
+    progress.phase(Phase::kConnect, "asking etcd");
+    progress.phase(Phase::kStream, "streaming");
     clock.pass(1s);
     progress.advance(512, 1024);
     return 0;
@@ -60,7 +60,7 @@ TEST(Progress, DrawsABarThatClearsItself) {
 TEST(Progress, LeavesNothingOnTheTerminalAtTheEnd) {
   const Printed printed = capture([&] {
     TerminalProgress progress(clock, log);
-    progress.phase("p");
+    progress.phase(Phase::kOther, "p");
     progress.finish("the log line says it");
     return 0;
   });
@@ -70,7 +70,7 @@ TEST(Progress, LeavesNothingOnTheTerminalAtTheEnd) {
 TEST(Progress, DrawsAtMostTenTimesASecond) {
   const Printed printed = capture([&] {
     TerminalProgress progress(clock, log);
-    progress.phase("p");
+    progress.phase(Phase::kOther, "p");
     for (int i = 0; i < 1000; ++i) {
       clock.pass(1ms);
       progress.advance(i, 1000);
@@ -85,7 +85,7 @@ TEST(Progress, DrawsAtMostTenTimesASecond) {
 TEST(Progress, DrawsNoBarWhereTheSizeIsNotKnown) {
   const Printed printed = capture([&] {
     TerminalProgress progress(clock, log);
-    progress.phase("p");
+    progress.phase(Phase::kOther, "p");
     clock.pass(1s);
     progress.advance(100, 0);
     return 0;
@@ -125,8 +125,8 @@ TEST_GROUP(ServiceProgress) {
 
 TEST(ServiceProgress, TellsThePhaseAtOnce) {
   ServiceProgress progress(clock);
-  progress.phase("asking etcd");
-  progress.phase("streaming");
+  progress.phase(Phase::kConnect, "asking etcd");
+  progress.phase(Phase::kStream, "streaming");
   const auto texts = told();
   LONGS_EQUAL(2, texts.size());
   STRCMP_EQUAL("asking etcd", texts[0].c_str());
@@ -135,14 +135,14 @@ TEST(ServiceProgress, TellsThePhaseAtOnce) {
 
 TEST(ServiceProgress, TellsTheEndThatStays) {
   ServiceProgress progress(clock);
-  progress.phase("pruning");
+  progress.phase(Phase::kPrune, "pruning");
   progress.finish("2018-05-04T18:40:16Z_etcd, 1.5 MiB in 1.2s");
   STRCMP_EQUAL("2018-05-04T18:40:16Z_etcd, 1.5 MiB in 1.2s", told().back().c_str());
 }
 
 TEST(ServiceProgress, TellsTheBytesTwiceASecond) {
   ServiceProgress progress(clock);
-  progress.phase("streaming");
+  progress.phase(Phase::kStream, "streaming");
   told();
   for (int i = 1; i <= 20; ++i) {
     clock.pass(100ms);
@@ -156,7 +156,7 @@ TEST(ServiceProgress, TellsTheBytesTwiceASecond) {
 
 TEST(ServiceProgress, TellsNoPercentageOfASizeThatIsNotKnown) {
   ServiceProgress progress(clock);
-  progress.phase("streaming");
+  progress.phase(Phase::kStream, "streaming");
   told();
   clock.pass(1s);
   progress.advance(4096, 0);

@@ -1,0 +1,219 @@
+#include "metrics.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <utility>
+
+#include "base/files.h"
+
+namespace etcd_snapshot {
+namespace {
+
+constexpr std::string_view kLastSuccess = "etcd_snapshot_last_success_timestamp_seconds";
+constexpr std::string_view kInterval = "etcd_snapshot_interval_seconds";
+
+std::string_view label_of(Phase phase) {
+  switch (phase) {
+    case Phase::kConnect:
+      return "connect";
+    case Phase::kStream:
+      return "stream";
+    case Phase::kStore:
+      return "store";
+    case Phase::kWait:
+      return "wait";
+    case Phase::kUpload:
+      return "upload";
+    case Phase::kBucket:
+      return "bucket";
+    case Phase::kCatchUp:
+      return "catch_up";
+    case Phase::kPrune:
+      return "prune";
+    case Phase::kOther:
+      break;
+  }
+  return "other";
+}
+
+std::string number(int64_t value) {
+  return std::to_string(value);
+}
+
+std::string number(UnixSeconds time) {
+  return std::to_string(time.time_since_epoch().count());
+}
+
+// Seconds, to the microsecond.
+std::string number(Nanoseconds duration) {
+  const int64_t us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  if (us % 1000000 == 0) return std::to_string(us / 1000000);
+  return fmt::format("{}.{:06}", us / 1000000, us % 1000000);
+}
+
+// The text as it grows. A family without a sample is not there at all.
+class Page {
+ public:
+  template <typename T>
+  void gauge(std::string_view name, std::string_view help, const std::optional<T>& value) {
+    if (!value) return;
+    family(name, help);
+    sample(name, "", number(*value));
+  }
+
+  void places(std::string_view name, std::string_view help, const std::optional<int64_t>& local,
+              const std::optional<int64_t>& bucket) {
+    if (!local && !bucket) return;
+    family(name, help);
+    if (local) sample(name, R"({place="local"})", number(*local));
+    if (bucket) sample(name, R"({place="bucket"})", number(*bucket));
+  }
+
+  void family(std::string_view name, std::string_view help) {
+    text_ += fmt::format("# HELP {} {}\n# TYPE {} gauge\n", name, help, name);
+  }
+  void sample(std::string_view name, std::string_view labels, std::string_view value) {
+    text_ += fmt::format("{}{} {}\n", name, labels, value);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+// The number behind the name, in a file that may hold anything.
+std::optional<double> find_number(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (!line.starts_with(name)) continue;
+    line.remove_prefix(name.size());
+    if (!line.starts_with(' ')) continue;
+    line.remove_prefix(1);
+    double value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    if (error != std::errc() || end != line.data() + line.size()) return std::nullopt;
+    constexpr double kMost = 9e9;  // seconds; nanoseconds of it fit into 64 bits
+    if (!(value > 0 && value < kMost)) return std::nullopt;
+    return value;
+  }
+  return std::nullopt;
+}
+
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+Error explain(Error error, const std::string& path, const std::string& directory) {
+  if (error.code == ENOENT) {
+    error.hint = "create " + directory + ", or name a file elsewhere in [metrics] textfile";
+  } else if (error.code == EROFS) {
+    error.hint =
+        "if [metrics] textfile is new: systemctl daemon-reload lets the service write to " +
+        directory;
+  } else if (error.code == EACCES || error.code == EPERM) {
+    error.hint = "the service writes only where root itself may: chown root " + directory;
+  }
+  return std::move(error).within(path);
+}
+
+}  // namespace
+
+std::string escape_label(std::string_view value) {
+  std::string escaped;
+  for (const char c : value) {
+    if (c == '\\' || c == '"') escaped += '\\';
+    if (c == '\n') {
+      escaped += "\\n";
+    } else {
+      escaped += c;
+    }
+  }
+  return escaped;
+}
+
+std::string format_metrics(const Metrics& metrics) {
+  Page page;
+  constexpr std::string_view kBuild = "etcd_snapshot_build_info";
+  page.family(kBuild, "The version of etcd-snapshot; the value is always 1.");
+  page.sample(kBuild, fmt::format("{{version=\"{}\"}}", escape_label(metrics.version)), "1");
+
+  page.gauge("etcd_snapshot_last_run_timestamp_seconds", "When the last run ended.",
+             metrics.last_run);
+  page.gauge(kLastSuccess, "When the newest proven recurring snapshot of this host was taken.",
+             metrics.last_success);
+  page.gauge<int64_t>("etcd_snapshot_last_run_exit_code",
+                      "The exit status of the last run; 0 is success.", metrics.exit_code);
+  page.gauge("etcd_snapshot_last_run_duration_seconds", "How long the last run took.",
+             metrics.duration);
+  if (!metrics.phases.empty()) {
+    constexpr std::string_view kPhases = "etcd_snapshot_last_run_phase_duration_seconds";
+    page.family(kPhases, "How long each phase of the last run took, all attempts together.");
+    for (const auto& [phase, duration] : metrics.phases) {
+      page.sample(kPhases, fmt::format("{{phase=\"{}\"}}", label_of(phase)), number(duration));
+    }
+  }
+
+  page.gauge("etcd_snapshot_database_size_bytes",
+             "The size of the database in the newest proven snapshot.", metrics.database_bytes);
+  page.gauge("etcd_snapshot_archive_size_bytes",
+             "The size of the file of the newest proven snapshot.", metrics.archive_bytes);
+  page.gauge("etcd_snapshot_revision", "The revision of etcd in the newest proven snapshot.",
+             metrics.revision);
+
+  page.places("etcd_snapshot_kept_snapshots", "How many snapshots there are.", metrics.local.kept,
+              metrics.bucket.kept);
+  page.places("etcd_snapshot_last_run_pruned_snapshots", "How many the last run deleted.",
+              metrics.local.pruned, metrics.bucket.pruned);
+  page.gauge("etcd_snapshot_backlog_snapshots",
+             "How many proven snapshots of this host are not known to be in the bucket.",
+             metrics.backlog);
+
+  page.gauge(kInterval, "The time between two snapshots, as configured.", metrics.interval);
+  page.gauge("etcd_snapshot_retention_seconds", "How long a snapshot is kept, as configured.",
+             metrics.retention);
+  page.gauge("etcd_snapshot_retention_snapshots",
+             "How many snapshots are kept, where that is configured instead of a time.",
+             metrics.retention_snapshots);
+  page.gauge("etcd_snapshot_directory_free_bytes",
+             "What is free on the file system of the snapshots.", metrics.free_bytes);
+  page.gauge("etcd_snapshot_directory_size_bytes", "The size of the file system of the snapshots.",
+             metrics.total_bytes);
+  return page.take();
+}
+
+Metrics parse_former_metrics(std::string_view text) {
+  Metrics former;
+  if (const auto seconds = find_number(text, kLastSuccess)) {
+    former.last_success = UnixSeconds(std::chrono::seconds(std::llround(*seconds)));
+  }
+  if (const auto seconds = find_number(text, kInterval)) {
+    former.interval = std::chrono::microseconds(std::llround(*seconds * 1e6));
+  }
+  return former;
+}
+
+Metrics read_former_metrics(const std::string& path) {
+  const auto [directory, name] = split_path(path);
+  const UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return {};
+  const auto text = read_file_at(fd.get(), name, ErrorKind::kStorage, 64 << 10);
+  return text ? parse_former_metrics(*text) : Metrics();
+}
+
+Result<void> write_metrics(const std::string& path, const Metrics& metrics) {
+  const auto [directory, name] = split_path(path);
+  const UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) {
+    return explain(system_error(ErrorKind::kStorage, "cannot open", directory), path, directory);
+  }
+  auto written = replace_file_at(fd.get(), name, as_bytes(format_metrics(metrics)), 0644);
+  if (!written) return explain(written.take_error(), path, directory);
+  return {};
+}
+
+}  // namespace etcd_snapshot
