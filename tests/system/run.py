@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
-from container import REBOOTED, Cgroup, Failed, Overlay, Processes, Stopped, impossible, nspawn, own_namespaces  # noqa: E402
+from container import REBOOTED, Cgroup, Overlay, Processes, Stopped, impossible, nspawn, own_namespaces  # noqa: E402
 from roots import KEPT, SUITES, Maker  # noqa: E402
 
 LIMIT_MINUTES = 15
@@ -175,7 +175,9 @@ class Run:
                 packages = maker.packages(base)
                 self.report.say(f"    {suite}: package after {self.report.elapsed()}")
                 layer = maker.installed(base, packages)
-        except Failed as failure:
+        except Stopped:
+            return []
+        except Exception as failure:
             self.report.test(f"{suite}: apt installs the package", failure)
             return []
         self.report.test(f"{suite}: apt installs the package")
