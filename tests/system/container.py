@@ -99,6 +99,9 @@ def own_namespaces():
     if child == 0:
         must(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
         must(libc.mount(b"proc", b"/proc", b"proc", 0, None))
+        # What systemd-nspawn notes of its containers goes with them.
+        os.makedirs("/run/systemd/nspawn", exist_ok=True)
+        must(libc.mount(b"tmpfs", b"/run/systemd/nspawn", b"tmpfs", 0, None))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C comes from the parent
         return
     for number in (signal.SIGINT, signal.SIGTERM):
