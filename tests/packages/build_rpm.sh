@@ -20,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 
 tree=$("$here/source.sh" "$work" ${2:+"$2"})
 options=(--define "_topdir $work/rpmbuild")
-[ "${2:-}" != --built ] || options+=(--without tests)
+[ "${2:-}" != --built ] || options+=(--without tests --define '_binary_payload w1.gzdio')
 if [ ! -e /etc/redhat-release ]; then
     # The names of Fedora's packages mean nothing to another distribution's rpm.
     options+=(--nodeps)
