@@ -150,6 +150,7 @@ class CurlClient final : public HttpClient {
     const CURLcode code = transfer_all(request);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
+    if (code != CURLE_OK) renew_handle();
     if (transfer.failure) return std::move(*transfer.failure);
     if (code == CURLE_OK) {
       learn_silence(transfer);
@@ -178,6 +179,12 @@ class CurlClient final : public HttpClient {
     }
     curl_multi_remove_handle(multi_.get(), handle_.get());
     return code;
+  }
+
+  // After a name that could not be resolved libcurl 7.88 keeps the transfer's buffer, and refuses
+  // CURLOPT_BUFFERSIZE from then on. The connections are the multi handle's, and stay.
+  void renew_handle() {
+    if (CURL* const fresh = curl_easy_init()) handle_.reset(fresh);
   }
 
   template <typename Value>

@@ -183,6 +183,17 @@ TEST(Http, WhatSpeaksNoHttpIsNoConfigError) {
   STRCMP_CONTAINS("speaks HTTP", error.hint.c_str());
 }
 
+// libcurl 7.88 refused an option of the request that came after it.
+TEST(Http, ANameThatCannotBeResolvedIsTheSameErrorEachTime) {
+  request_.url = "http://" + std::string(64, 'a') + ".localhost/";  // too long for a label
+  const std::string first = perform();
+  CHECK_TRUE_TEXT(first.find("resolve") != first.npos, first.c_str());
+  STRCMP_EQUAL(first.c_str(), perform().c_str());
+  LoopbackServer server(take);
+  request_.url = server.url() + "/";
+  STRCMP_EQUAL("", perform().c_str());
+}
+
 TEST(Http, CancelEndsATransferInTheMiddle) {
   std::atomic<bool> cancel{false}, done{false};
   // Reads a part and then nothing more.
