@@ -15,6 +15,8 @@ fake systemctl <<END
 echo "systemctl \$*" >>"$scratch/calls"
 case \$* in
 *InvocationID*) echo 0123456789abcdef0123456789abcdef ;;
+*InactiveExit*) echo "Fri 2018-05-04 18:40:16 UTC" ;;
+*SyslogIdentifier*) echo etcd-rolling-snapshots ;;
 *) echo Result=exit-code; echo ExecMainStatus=69 ;;
 esac
 END
@@ -58,6 +60,8 @@ grep -q '^Subject: etcd-snapshot.service failed on ' "$scratch/mail" || die "the
 [ "$(grep -cxF -f "$scratch/journal" "$scratch/mail")" = 2 ] || die "the mail lacks the log"
 grep -q '^ExecMainStatus=69$' "$scratch/mail" || die "the mail lacks the status"
 grep -q _SYSTEMD_INVOCATION_ID=0123456789abcdef0123456789abcdef "$scratch/calls" || die "another run's log"
+grep -q "since Fri 2018-05-04 18:40:16 UTC .* SYSLOG_IDENTIFIER=etcd-rolling-snapshots$" "$scratch/calls" ||
+    die "what a process said that ended at once is missing"
 grep -q "^journalctl --sync" "$scratch/calls" || die "the last lines may not be in the journal yet"
 python3 - "$scratch" <<'END' || die "the webhook's body is not what it should be"
 import json, sys
