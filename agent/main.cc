@@ -34,7 +34,8 @@ struct Options {
 constexpr char kFooter[] =
     "Exit status: 0 done; 64 usage; 65 the snapshot did not prove good; 69 etcd not reachable or\n"
     "refused; 74 local storage; 75 another run in progress; 76 safe here, but not in the bucket;\n"
-    "78 configuration; 1 anything else. What to do about each: man etcd-snapshot\n";
+    "78 configuration; 143 asked to stop; 1 anything else.\n"
+    "What to do about each: man etcd-snapshot\n";
 
 std::string host_name() {
   char name[256] = "";
