@@ -1,7 +1,7 @@
 """Containers: an overlay over finished layers, a cgroup, systemd-nspawn, and the end of all of it.
 
-Everything is in this process's own mount namespace and dies with it: processes are killed when the thread that
-started them ends, mounts go with the namespace. Only empty cgroup directories survive a kill -9.
+Everything is in namespaces of this process's own and ends with it, also after a kill -9: mounts go with theirs,
+processes with theirs. Only empty cgroup directories would be left then.
 """
 import contextlib
 import ctypes
@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
+import uuid
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+CLONE_NEWNS, CLONE_NEWPID, MS_REC, MS_PRIVATE, PR_SET_PDEATHSIG = 0x20000, 0x20000000, 0x4000, 0x40000, 1
 REBOOTED = 133  # systemd-nspawn --keep-unit: the container asked for a reboot
 
 
@@ -30,12 +32,12 @@ class Processes:
         self.lock, self.running, self.stopped = threading.Lock(), set(), False
 
     def start(self, command, output):
-        """Starts `command` in a session of its own, killed with this thread, output appended to a file."""
+        """Starts `command` in a session of its own, output appended to a file."""
         with self.lock, open(output, "ab") as out:
             if self.stopped:
                 raise Stopped()
-            process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *command], stdout=out,
-                                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                       start_new_session=True)
             self.running.add(process)
         return process
 
@@ -59,7 +61,7 @@ class Processes:
         with self.lock:
             self.running.discard(process)
 
-    def run(self, command, log, seconds=600):
+    def run(self, command, log, seconds=1800):
         """Runs to its end; Failed, with what it printed, where it does not succeed."""
         mark = os.path.getsize(log) if os.path.exists(log) else 0
         status = self.wait(self.start(command, log), seconds)
@@ -82,11 +84,30 @@ class Processes:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def own_mounts():
-    """What this process mounts from now on nobody else sees. Before the first thread is started."""
+def own_namespaces():
+    """Goes on in a child that is the init of a process namespace, with mounts of its own; the parent waits for it
+    and hands on signals. Before the first thread is started."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
-        raise OSError(ctypes.get_errno(), "mounts of its own: " + os.strerror(ctypes.get_errno()))
+
+    def must(result):
+        if result != 0:
+            raise OSError(ctypes.get_errno(), "namespaces of its own: " + os.strerror(ctypes.get_errno()))
+
+    must(libc.unshare(CLONE_NEWNS | CLONE_NEWPID))
+    must(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+    child = os.fork()
+    if child == 0:
+        must(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+        must(libc.mount(b"proc", b"/proc", b"proc", 0, None))
+        # What systemd-nspawn notes of its containers goes with them.
+        os.makedirs("/run/systemd/nspawn", exist_ok=True)
+        must(libc.mount(b"tmpfs", b"/run/systemd/nspawn", b"tmpfs", 0, None))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C comes from the parent
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os.kill(child, signal.SIGTERM))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)
 
 
 class Overlay:
@@ -116,7 +137,7 @@ class Cgroup:
     container's beside its own, and two containers must not share one."""
 
     def __init__(self, name):
-        self.name, self.paths = f"etcd-snapshot-{os.getpid()}-{name}", []
+        self.name, self.paths = f"etcd-snapshot-{uuid.uuid4().hex[:8]}-{name}", []
 
     def __enter__(self):
         for hierarchy, path in hierarchies():
@@ -126,10 +147,26 @@ class Cgroup:
         return self
 
     def __exit__(self, *_):
+        # The container's init outlives a systemd-nspawn that was killed.
+        end = time.monotonic() + 10
+        while (left := self.processes()) and time.monotonic() < end:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
         for path in self.paths:
             for directory, _, _ in os.walk(path, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
+
+    def processes(self):
+        """Those in it and below. What another namespace holds has the number 0."""
+        found = set()
+        for path in self.paths:
+            for directory, _, _ in os.walk(path):
+                with contextlib.suppress(OSError), open(directory + "/cgroup.procs") as numbers:
+                    found.update(int(number) for number in numbers)
+        return found - {0}
 
     def enter(self, command):
         """`command`, run inside."""
@@ -155,7 +192,7 @@ def impossible():
     """None, or why containers cannot be booted here."""
     if os.geteuid() != 0:
         return "it takes root: run it with sudo"
-    for tool in ("systemd-nspawn", "mmdebstrap", "setpriv"):
+    for tool in ("systemd-nspawn", "mmdebstrap"):
         if not shutil.which(tool):
             return f"{tool} is missing: tests/deps.sh test installs it"
     try:

@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
-from container import REBOOTED, Cgroup, Failed, Overlay, Processes, Stopped, impossible, nspawn, own_mounts  # noqa: E402
+from container import REBOOTED, Cgroup, Overlay, Processes, Stopped, impossible, nspawn, own_namespaces  # noqa: E402
 from roots import KEPT, SUITES, Maker  # noqa: E402
 
 LIMIT_MINUTES = 15
@@ -135,13 +135,21 @@ def boot(processes, layers, packages, scenario, name, path, end):
                 break
 
         lines = text_of(f"{result}/output").splitlines()
-        if not os.path.exists(f"{result}/status"):
+        ended = text_of(f"{result}/status").strip()
+        if not ended:
             how = "in time; the container was ended" if status is None else f"the container did, with status {status}"
             lines.append(f"FAILED the scenario ends: not {how}")
-            lines += ["    " + line for line in text_of(f"{path}/console").splitlines()[-40:]]
+        elif not any(line.startswith("FAILED ") for line in lines) and ended != "0":
+            lines.append(f"FAILED the scenario runs to its end: it ended with status {ended}")
         elif not any(line.startswith(("ok ", "FAILED ")) for line in lines):
-            lines.append("FAILED the scenario has tests")
-        return lines, journal(overlay.root)
+            lines.append("FAILED the scenario has tests: none was counted")
+        return lines, journal(overlay.root) or console(path)
+
+
+def console(path):
+    """What a container printed that never had a journal."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text_of(f"{path}/console"))
+    return "".join(f"    {line}\n" for line in text.splitlines()[-40:])
 
 
 def journal(root):
@@ -149,7 +157,7 @@ def journal(root):
     text = subprocess.run(["chroot", root, "journalctl", "--directory=/var/log/journal", "--no-pager",
                            "--output=short-precise"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", timeout=60, check=False).stdout.splitlines()
-    ends = [at for at, line in enumerate(text) if "The system will power off now!" in line]
+    ends = [at for at, line in enumerate(text) if re.search(r"The system will .* now!|Received SIGRTMIN\+3", line)]
     return "".join(f"    {line}\n" for line in text[:ends[-1] if ends else None][-150:])
 
 
@@ -167,7 +175,9 @@ class Run:
                 packages = maker.packages(base)
                 self.report.say(f"    {suite}: package after {self.report.elapsed()}")
                 layer = maker.installed(base, packages)
-        except Failed as failure:
+        except Stopped:
+            return []
+        except Exception as failure:
             self.report.test(f"{suite}: apt installs the package", failure)
             return []
         self.report.test(f"{suite}: apt installs the package")
@@ -218,6 +228,7 @@ def some_of(every):
 
 
 def interrupted(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise KeyboardInterrupt
 
 
@@ -232,8 +243,8 @@ def main():
     if reason:
         print(f"FAILED containers can be booted here: {reason}\n0 passed, 1 failed")
         return 1
+    own_namespaces()
     signal.signal(signal.SIGTERM, interrupted)  # what was started is stopped all the same
-    own_mounts()
     os.makedirs(KEPT, exist_ok=True)
     work = tempfile.mkdtemp(prefix="run-", dir=KEPT)
     run = Run(chosen, work)
