@@ -5,8 +5,8 @@ import json
 import os
 
 from host import MIB, SERVICE, begin, conf, cycle, fill, files, finish, is_good, reload
-from inside import (DIRECTORY, check, etcdctl, interval, must, note, run, scenario, show, snapshots, start_etcd, wait_for,
-                    write_policy)
+from inside import (DIRECTORY, check, etcdctl, interval, must, note, run, scenario, show, snapshots, start_etcd,
+                    wait_for, write_policy)
 from valve import Valve
 
 SMALL = "/srv/small"
