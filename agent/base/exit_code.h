@@ -1,4 +1,5 @@
 // The exit codes of the agent, as its manual lists them (sysexits.h where it has a fitting one).
+// The unit takes kExitStopped for success: who stops the service has not seen it fail.
 #pragma once
 
 #include "base/result.h"
@@ -14,6 +15,7 @@ inline constexpr int kExitStorage = 74;
 inline constexpr int kExitBusy = 75;
 inline constexpr int kExitRemote = 76;
 inline constexpr int kExitConfig = 78;
+inline constexpr int kExitStopped = 143;  // what shells say of SIGTERM: 128 + 15
 
 constexpr int exit_code(ErrorKind kind) {
   switch (kind) {
@@ -32,6 +34,7 @@ constexpr int exit_code(ErrorKind kind) {
     case ErrorKind::kConfig:
       return kExitConfig;
     case ErrorKind::kCancelled:
+      return kExitStopped;
     case ErrorKind::kInternal:
       break;
   }

@@ -39,7 +39,8 @@ Error failed_call(const std::string& path, const std::string& component, std::st
       // The service's sandbox shows everything but the directory itself read-only.
       if (operation == "created") {
         return refusal(path, component, " does not exist, and its file system is read-only here",
-                       "the service may write there, but not make it: install -d -m 0700 " + path,
+                       "look whether it is mounted (findmnt), or make it: install -d -m 0700 " +
+                           path + " (the service may write there, but not make it)",
                        errnum);
       }
       return refusal(path, component, " is on a read-only file system",

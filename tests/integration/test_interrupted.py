@@ -40,12 +40,12 @@ class Interrupted(SlowStream):
 
     def test_sigterm_leaves_nothing_at_once(self):
         _, result = self.stopped_by(signal.SIGTERM)
-        self.assertExit(result, 1)
+        self.assertExit(result, 143)
         self.assertTrue(result.lines, "it said nothing")
 
     def test_sigint_leaves_nothing_at_once(self):
         _, result = self.stopped_by(signal.SIGINT)
-        self.assertExit(result, 1)
+        self.assertExit(result, 143)
 
     def test_after_sigterm_the_next_run_is_a_good_one(self):
         agent, _ = self.stopped_by(signal.SIGTERM)
@@ -61,7 +61,7 @@ class Interrupted(SlowStream):
             self.assertIsNone(run.process.poll(), run.text(1))
         run.signal(signal.SIGTERM)
         result = run.wait(10)
-        self.assertExit(result, 1)
+        self.assertExit(result, 143)
         self.assertUntouched(agent, before)
 
     def test_sigkill_leaves_nothing_after_the_next_run(self):

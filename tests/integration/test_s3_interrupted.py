@@ -43,7 +43,7 @@ class Interruption(BucketCase):
         result = run.wait(15)
         self.assertLess(result.seconds, 20)
         if signum == signal.SIGTERM:
-            self.assertExit(result, 1)
+            self.assertExit(result, 143)
             self.assertEqual(result.named("Uploaded backup"), [])
             self.assertSays(result, "Stopped", "error")
         else:
@@ -161,7 +161,7 @@ class Signals(Interruption):
         result = run.wait(15)
         self.assertEqual(len(result.named("Uploaded backup")), 1)
         if signum == signal.SIGTERM:
-            self.assertExit(result, 1)
+            self.assertExit(result, 143)
         here = host.files
         self.assertEqual(len(here), 2)  # nothing was pruned here
         self.assertEqual("p1/" + expired in self.api.keys_of(bucket), not gone)

@@ -105,6 +105,18 @@ class SmallDisks(SharedMember):
         self.assertSays(result, "read-only")
         self.assertUntouched(agent, before)
 
+    def test_below_a_read_only_mount_point(self):
+        """As the service sees it where the file system that holds the directory is not mounted."""
+        agent = self.agent()
+        disk = dirs.SmallDisk(self.path("disk"), 32)
+        self.addCleanup(disk.unmount)
+        disk.read_only()
+        agent.snapshots["directory"] = os.path.join(disk.path, "snapshots")
+        result = agent.run()
+        self.assertExit(result, 74)
+        self.assertSays(result, "look whether it is mounted")
+        self.assertSays(result, "install -d -m 0700 " + agent.snapshots["directory"])
+
     def test_a_link_to_another_file_system(self):
         agent = self.agent()
         disk = dirs.SmallDisk(self.path("disk"), 32)

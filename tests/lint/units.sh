@@ -46,7 +46,7 @@ sed -n 's/^\([A-Za-z]*\)=.*/\1/p' units/etcd-snapshot.service | sort -u | while 
     case $directive in
     Description | Documentation | After | Type | ExecStart | SyslogIdentifier | NotifyAccess | \
         RequiresMountsFor | StartLimitIntervalSec | RuntimeDirectoryMode | RuntimeDirectoryPreserve | \
-        TimeoutStartSec | TimeoutStopSec | TasksMax | IOSchedulingClass | SystemCallErrorNumber) continue ;;
+        TimeoutStartSec | TimeoutStopSec | SuccessExitStatus | TasksMax | IOSchedulingClass | SystemCallErrorNumber) continue ;;
     esac
     grep -q "\`${directive}[=\`]" units/SANDBOX.md || { echo "units/SANDBOX.md does not explain $directive="; exit 1; }
 done

@@ -329,7 +329,7 @@ TEST(Cycle, StopsInThePauseBetweenAttempts) {
   lab.add_snapshot(1h);
   lab.etcd.script["Status"] = {network_error("reset")};
   lab.clock.stop_in_sleep = true;
-  LONGS_EQUAL(kExitInternal, cycle());
+  LONGS_EQUAL(kExitStopped, cycle());
   LONGS_EQUAL(1, lab.etcd.calls("Status"));
   LONGS_EQUAL(1, lab.log.count("Stopped"));
   LONGS_EQUAL(2, lab.files().size());
@@ -357,7 +357,7 @@ TEST(Cycle, StopsAtOnceWhenTheProcessIsAskedTo) {
   int status = 0;
   LONGS_EQUAL(child, waitpid(child, &status, 0));
   CHECK_TRUE(WIFEXITED(status));
-  LONGS_EQUAL(kExitInternal, WEXITSTATUS(status));
+  LONGS_EQUAL(kExitStopped, WEXITSTATUS(status));
 }
 
 TEST(Cycle, SaysWhatIsWrongWithTheDirectoryBeforeItAsksEtcd) {

@@ -292,5 +292,5 @@ TEST(OffsiteCycle, EndsInAnUploadWhenTheProcessIsAskedToStop) {
   int status = 0;
   LONGS_EQUAL(child, waitpid(child, &status, 0));
   CHECK_TRUE(WIFEXITED(status));
-  LONGS_EQUAL(kExitInternal, WEXITSTATUS(status));
+  LONGS_EQUAL(kExitStopped, WEXITSTATUS(status));
 }
