@@ -34,7 +34,7 @@ std::string_view meaning(int exit_status) {
     case kExitOk:
       return "done";
     case kExitInternal:
-      return "stopped, or an unexpected error";
+      return "an unexpected error";
     case kExitUnverified:
       return "what etcd sent did not prove good";
     case kExitUnavailable:
@@ -43,6 +43,8 @@ std::string_view meaning(int exit_status) {
       return "the snapshot directory could not be used";
     case kExitBusy:
       return "another run was in progress";
+    case kExitStopped:
+      return "it was asked to stop";
     case kExitRemote:
       return "the bucket is not up to date";
     case kExitConfig:
@@ -252,6 +254,7 @@ class Judge {
     const StatusFacts::LastRun& run = *facts_.last_run;
     // Somebody else's run was in progress: what came of that shows elsewhere.
     if (run.exit_status == kExitOk || run.exit_status == kExitBusy) return;
+    if (!run.killed && run.exit_status == kExitStopped) return;  // somebody wanted it so
     // Told by what is still wrong.
     if (!run.killed && run.exit_status == kExitConfig && facts_.config_error) return;
     if (!run.killed && run.exit_status == kExitRemote && facts_.bucket && facts_.bucket->error) {

@@ -183,6 +183,7 @@ TEST(StatusVerdict, JudgesEveryState) {
       {"the bucket was away", [](StatusFacts& f) { f.last_run->exit_status = 76; },
        "WARNING last_run"},
       {"another run was in progress", [](StatusFacts& f) { f.last_run->exit_status = 75; }, ""},
+      {"it was asked to stop", [](StatusFacts& f) { f.last_run->exit_status = 143; }, ""},
       {"killed",
        [](StatusFacts& f) {
          f.last_run->exit_status = 9;
