@@ -36,10 +36,8 @@ struct Options {
 constexpr char kFooter[] =
     "Exit status: 0 done; 64 usage; 65 the snapshot did not prove good; 69 etcd not reachable or\n"
     "refused; 74 local storage; 75 another run in progress; 76 safe here, but not in the bucket;\n"
-    "78 configuration; 143 asked to stop; 1 anything else. What to do about each:
-"
-    "man etcd-snapshot. Of `status`: 0 ok, 1 warning, 2 critical, 3 unknown.
-";
+    "78 configuration; 143 asked to stop; 1 anything else. What to do about each:\n"
+    "man etcd-snapshot. Of `status`: 0 ok, 1 warning, 2 critical, 3 unknown.\n";
 
 Result<std::unique_ptr<HttpClient>> make_http() {
   return make_curl_client(std::string("etcd-snapshot/") + ETCD_SNAPSHOT_VERSION);
