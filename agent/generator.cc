@@ -3,8 +3,9 @@
 // the network, start processes, wait, or fail on a missing file. It only wires: what is read is in
 // config/, what is written in systemd/schedule.
 //
-// A configuration that cannot be read never turns backups off: without a drop-in the timer keeps
-// the schedule of its static unit, and the service fails loudly when it starts.
+// A configuration that cannot be read never turns backups off: the timer keeps the schedule of its
+// static unit, and the service fails loudly when it starts. The drop-in then only has systemd watch
+// the file.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -75,6 +76,7 @@ void plan_timer(const std::string& root, Plan& plan) {
   auto text = read_config_file(root + kDefaultClusterFile);
   if (!text) {
     plan.errors.push_back(text.take_error());
+    plan.drop_ins.push_back(timer_watches(kDefaultClusterFile));
     return;
   }
   if (!*text) return;
@@ -83,6 +85,7 @@ void plan_timer(const std::string& root, Plan& plan) {
   auto policy = parse_cluster_yaml(kDefaultClusterFile, **text, warnings);
   if (!policy) {
     plan.errors.push_back(policy.take_error());
+    plan.drop_ins.push_back(timer_watches(kDefaultClusterFile));
     return;
   }
   // Also where recurring snapshots are turned off: `run` says so, and no more often than asked for.
@@ -93,12 +96,14 @@ void plan_service(const std::string& root, Plan& plan) {
   auto text = read_config_file(root + kDefaultHostFile);
   if (!text) {
     plan.errors.push_back(text.take_error());
+    plan.drop_ins.push_back(service_watches(kDefaultHostFile));
     return;
   }
   if (!*text) return;
   auto host = parse_host_ini(kDefaultHostFile, **text);
   if (!host) {
     plan.errors.push_back(host.take_error());
+    plan.drop_ins.push_back(service_watches(kDefaultHostFile));
     return;
   }
   if (auto drop_in = service_drop_in(*host, kDefaultHostFile)) {
