@@ -1,6 +1,6 @@
-// JSON in and out, for everybody but the manifest, whose members keep an order. The library's reader
-// and writer are large templates: they are compiled here, once, and not in every file that has a
-// little JSON. Throws nothing.
+// JSON in and out, for everybody but the manifest, whose members keep an order. The library's
+// reader and writer are large templates: they are compiled here, once, and not in every file that
+// has a little JSON. Throws nothing.
 #pragma once
 
 #include <string>

@@ -103,7 +103,8 @@ Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory
 
 Result<void> accept_history(const SnapshotDirectory& directory, UnixSeconds newest) {
   const nlohmann::json json = {{"accepted", format_utc(newest)}};
-  auto written = replace_file_at(directory.fd(), kAcceptedFile, as_bytes(json_text(json) + "\n"), 0600);
+  auto written =
+      replace_file_at(directory.fd(), kAcceptedFile, as_bytes(json_text(json) + "\n"), 0600);
   if (!written) return written.take_error().within("snapshot directory " + directory.path());
   return {};
 }

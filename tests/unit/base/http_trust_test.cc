@@ -185,8 +185,8 @@ TEST(HttpTls, TellsExpiredFromEarlyFromAWrongHost) {
        "it expired on "},
       {make_certificate("localhost", in_days(2), in_days(9)), "certificate is not yet valid",
        "it is not valid before "},
-      {valid_for("elsewhere.example"), "does not match target host name 'localhost'",
-       "'elsewhere.example'"},
+      // "host name" in libcurl 7.88, "hostname" in 8.14.
+      {valid_for("elsewhere.example"), "does not match target host", "'elsewhere.example'"},
   };
   for (const auto& test : cases) {
     LoopbackServer server(take, &test.certificate);
