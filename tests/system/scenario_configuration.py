@@ -79,6 +79,9 @@ def typo():
     mended = cycle()
     check("mended it works at once", mended.code == 0 and len(snapshots()) == 2, mended)
     check("nothing is failed any more", show(SERVICE, "ActiveState") == "inactive")
+    check("systemd knows that a reload is due", show(TIMER, "NeedDaemonReload") == "yes")
+    told = run("etcd-snapshot", "status")
+    check("status says so, too", told.code == 1 and "daemon-reload" in told.out, told)
     reload()
     check("and after a reload the interval is back", active(TIMER) and every() == "12h", every())
 
