@@ -59,6 +59,7 @@ class Cycle {
                           .message = "Couldn't save state",
                           .fields = {{"error", written.error().message}}});
     }
+    tell_of_bucket();
     return exit_code_;
   }
 
@@ -113,9 +114,15 @@ class Cycle {
     sweep_leftovers(context_, *directory);
     open_offsite();
     take_and_tidy(*directory);
-    if (!offsite_) return;
+  }
+
+  // May read the whole directory: only where somebody wants to know.
+  void tell_of_bucket() {
+    const HostSettings& host = context_.settings.host;
+    if (!offsite_ || host.metrics_textfile.empty()) return;
     figures_.bucket = {offsite_->figures().kept, offsite_->figures().pruned};
-    figures_.backlog = offsite_->backlog(*directory);
+    const auto directory = SnapshotDirectory::open(host.snapshots.directory, false);
+    if (directory) figures_.backlog = offsite_->backlog(*directory);
   }
 
   void take_and_tidy(SnapshotDirectory& directory) {
@@ -126,6 +133,7 @@ class Cycle {
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
       report_passed_over(context_.log, outcome->passed_over);
+      if (offsite_) record_snapshot(context_.settings.host, policy_, context_.host, context_.clock);
     } else {
       fail(outcome.error());
       if (outcome.error().kind == ErrorKind::kCancelled) return;

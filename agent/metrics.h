@@ -52,14 +52,16 @@ std::string format_metrics(const Metrics& metrics);
 // A label's value between its quotes.
 std::string escape_label(std::string_view value);
 
-// last_success and interval as an earlier run wrote them: for the run that can find out neither.
-// Takes any bytes; whatever is not there or makes no sense is left out.
+// What an earlier run wrote of itself, of the bucket, of the last success and the interval: for the
+// run that does not know it, or not yet. Takes any bytes; whatever is not there or makes no sense
+// is left out.
 Metrics parse_former_metrics(std::string_view text);
 // The same of a file; nothing of one that cannot be read.
 Metrics read_former_metrics(const std::string& path);
 
 // Replaces the file atomically, mode 0644 whatever the umask: node_exporter is another user, and
-// reads the whole of it at any moment. kStorage.
+// reads the whole of it at any moment. A link on the way to it that is neither root's nor this
+// user's is not followed. kStorage.
 Result<void> write_metrics(const std::string& path, const Metrics& metrics);
 
 }  // namespace etcd_snapshot

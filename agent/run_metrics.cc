@@ -76,12 +76,12 @@ void record_run(const HostSettings& settings, const Policy* policy, const std::s
   figures.last_run = clock.now();
   if (policy != nullptr) add_policy(settings, *policy, figures);
   add_directory(settings, host, clock.now(), figures);
-  if (policy == nullptr || !figures.last_success) {
+  // A directory that was read and holds none is an answer, too.
+  const bool unread = !figures.local.kept;
+  if (policy == nullptr || unread) {
     const Metrics former = read_former_metrics(path);
     if (policy == nullptr) figures.interval = former.interval;
-    if (!figures.last_success && former.last_success <= clock.now()) {
-      figures.last_success = former.last_success;
-    }
+    if (unread && former.last_success <= clock.now()) figures.last_success = former.last_success;
   }
   const auto written = write_metrics(path, figures);
   if (written) return;
@@ -91,6 +91,20 @@ void record_run(const HostSettings& settings, const Policy* policy, const std::s
   record.fields["error"] = written.error().message;
   if (!written.error().hint.empty()) record.fields["hint"] = written.error().hint;
   log.write(record);
+}
+
+void record_snapshot(const HostSettings& settings, const Policy& policy, const std::string& host,
+                     const Clock& clock) {
+  const std::string& path = settings.metrics_textfile;
+  if (path.empty()) return;
+  Metrics figures = read_former_metrics(path);
+  figures.version = ETCD_SNAPSHOT_VERSION;
+  figures.last_success.reset();
+  figures.interval.reset();
+  add_policy(settings, policy, figures);
+  add_directory(settings, host, clock.now(), figures);
+  if (!figures.local.kept) return;
+  [[maybe_unused]] const auto written = write_metrics(path, figures);
 }
 
 }  // namespace etcd_snapshot

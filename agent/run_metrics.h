@@ -37,8 +37,14 @@ class PhaseTimer final : public Progress {
 
 // Writes the file, where one is asked for. `policy`: null where cluster.yml could not be read; the
 // interval is then what it was, so that an alert that rests on it goes on. The same holds of the
-// last success, where the disk does not tell one.
+// last success, where the disk cannot be read.
 void record_run(const HostSettings& settings, const Policy* policy, const std::string& host,
                 const Clock& clock, Log& log, Metrics figures);
+
+// The same in the middle of a run whose snapshot is there, before a bucket that may take its time:
+// what is said of the run and of the bucket stays that of the run before. A failure is left to
+// record_run() to tell.
+void record_snapshot(const HostSettings& settings, const Policy& policy, const std::string& host,
+                     const Clock& clock);
 
 }  // namespace etcd_snapshot

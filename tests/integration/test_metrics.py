@@ -3,6 +3,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -10,8 +11,8 @@ import unittest
 
 import s3_faults
 from agent import TOP
-from case import SharedMember
-from s3hosts import BucketCase, old
+from case import SharedMember, wait_until
+from s3hosts import BucketCase, Gate, old
 
 WITHOUT_BUCKET = {"backlog_snapshots", "retention_snapshots"}
 
@@ -123,6 +124,30 @@ class RealMetrics(Textfile, SharedMember):
         shutil.rmtree(self.path("textfile"))
         self.assertSays(agent.run("check"), self.path("textfile") + " is no directory")
 
+    def test_a_link_of_another_user_is_not_followed(self):
+        agent = self.with_textfile(self.agent())
+        os.makedirs(self.path("precious"))
+        os.rmdir(self.path("textfile"))
+        os.symlink(self.path("precious"), self.path("textfile"))
+        os.chown(self.path("textfile"), 65534, 65534, follow_symlinks=False)
+        result = agent.run()
+        self.assertCreated(result, agent)
+        self.assertSays(result, "the link textfile is another user's", "warning")
+        self.assertEqual(os.listdir(self.path("precious")), [])
+        os.chown(self.path("textfile"), 0, 0, follow_symlinks=False)
+        self.assertExit(agent.run(), 0)
+        self.assertEqual(self.samples()["last_run_exit_code"], 0)
+
+    def test_a_directory_that_was_emptied_has_no_success(self):
+        agent = self.with_textfile(self.agent())
+        self.assertExit(agent.run(), 0)
+        shutil.rmtree(agent.directory)
+        agent.etcd["endpoints"] = "http://127.0.0.1:9"
+        self.assertExit(agent.run(), 69)
+        found = self.samples()
+        self.assertNotIn("last_success_timestamp_seconds", found)
+        self.assertEqual((found['kept_snapshots{place="local"}'], found["interval_seconds"]), (0, 60))
+
     def test_by_hand_nothing_is_written(self):
         agent = self.with_textfile(self.agent())
         self.assertExit(agent.run("save", "--name", "one"), 0)
@@ -150,6 +175,29 @@ class BucketMetrics(Textfile, BucketCase):
         found = self.samples()
         self.assertEqual(found["backlog_snapshots"], 2)
         self.assertNotIn('kept_snapshots{place="bucket"}', found)
+
+    def test_the_snapshot_is_told_before_the_bucket_has_it(self):
+        bucket, weather = self.bucket(), self.weather()
+        host = self.with_textfile(self.host(bucket, weather))
+        weather.when(s3_faults.error(403, "AccessDenied"), "PUT")
+        self.assertSafeHere(host.cycle())
+        before = self.samples()
+        gate = Gate()
+        weather.when(gate, "PUT", times=None)
+        self.addCleanup(gate.open)
+        host.ahead_s += 2
+        run = self.started(host)
+        path = self.path("textfile", "etcd-snapshot.prom")
+        inode = os.stat(path).st_ino
+        wait_until(lambda: os.stat(path).st_ino != inode, "the metrics, while no part gets through")
+        run.signal(signal.SIGKILL)
+        run.wait(10)
+        after = self.samples()
+        self.assertGreater(after["last_success_timestamp_seconds"], before["last_success_timestamp_seconds"])
+        self.assertEqual(after['kept_snapshots{place="local"}'], 2)
+        for name in before:
+            if name.startswith(("last_run_", "backlog_")) or "bucket" in name:
+                self.assertEqual(after[name], before[name], name)
 
 
 if __name__ == "__main__":

@@ -145,11 +145,17 @@ TEST(Metrics, EscapesTheValuesOfLabels) {
 }
 
 TEST(Metrics, ReadsWhatAFormerRunWrote) {
-  const Metrics former = parse_former_metrics(format_metrics(full()));
-  CHECK_TRUE(former.last_success == full().last_success);
-  CHECK_TRUE(former.interval == full().interval);
-  CHECK_FALSE(former.last_run.has_value());  // nothing else is carried on
-  CHECK_FALSE(former.revision.has_value());
+  Metrics former = parse_former_metrics(format_metrics(full()));
+  // Of the policy and the disk each run knows more itself.
+  Metrics expected = full();
+  expected.local.kept.reset();
+  for (auto* value : {&expected.database_bytes, &expected.archive_bytes, &expected.revision,
+                      &expected.retention_snapshots, &expected.free_bytes, &expected.total_bytes}) {
+    value->reset();
+  }
+  expected.retention.reset();
+  former.version = expected.version;
+  STRCMP_EQUAL(format_metrics(expected).c_str(), format_metrics(former).c_str());
 }
 
 TEST(Metrics, MakesNothingOfWhatNoRunWrote) {
@@ -162,6 +168,17 @@ TEST(Metrics, MakesNothingOfWhatNoRunWrote) {
     CHECK_FALSE_TEXT(parse_former_metrics(text).last_success.has_value(), text.c_str());
   }
   CHECK_TRUE(parse_former_metrics("x\n" + name + " 1.5e3").last_success == at(1500));
+  for (const char* code : {"-1", "256", "1.5", "x", "1e300"}) {
+    const auto former =
+        parse_former_metrics(std::string("etcd_snapshot_last_run_exit_code ") + code + "\n");
+    CHECK_FALSE_TEXT(former.exit_code.has_value(), code);
+  }
+  CHECK_FALSE(parse_former_metrics("etcd_snapshot_kept_snapshots 5\n"
+                                   "etcd_snapshot_kept_snapshots{place=\"elsewhere\"} 5\n"
+                                   "etcd_snapshot_last_run_phase_duration_seconds{phase=\"x\"} 5\n"
+                                   "etcd_snapshot_interval_seconds 0\n")
+                  .bucket.kept.has_value());
+  CHECK_FALSE(parse_former_metrics("etcd_snapshot_interval_seconds 0\n").interval.has_value());
 }
 
 TEST(Metrics, ReplacesTheFileForEverybodyToRead) {
@@ -217,4 +234,37 @@ TEST(Metrics, TouchesNoFileBehindALink) {
   CHECK_TRUE(write_metrics(path, full()).ok());
   STRCMP_EQUAL("keep me\n", scratch.read("precious").c_str());
   CHECK_FALSE(std::filesystem::is_symlink(path));
+}
+
+TEST(Metrics, FollowsTheLinksOfRootAndItsOwnAlone) {
+  std::filesystem::create_directory_symlink("node-exporter", scratch.path("relative"));
+  std::filesystem::create_directory_symlink(scratch.path("relative"), scratch.path("absolute"));
+  const std::string linked = scratch.path("absolute/etcd-snapshot.prom");
+  CHECK_TRUE(write_metrics(linked, full()).ok());
+  CHECK_TRUE(read_former_metrics(linked).last_success == full().last_success);
+  CHECK_TRUE(scratch.has("node-exporter/etcd-snapshot.prom"));
+
+  std::filesystem::create_directory_symlink("round", scratch.path("round"));
+  LONGS_EQUAL(ELOOP, write_metrics(scratch.path("round/x.prom"), full()).error().code);
+
+  std::filesystem::create_directory(scratch.path("outer"));
+  std::filesystem::create_directory_symlink("..", scratch.path("outer/planted"));
+  // Only root can give a link away.
+  if (lchown(scratch.path("outer/planted").c_str(), 65534, 65534) != 0) return;
+  const std::string planted = scratch.path("outer/planted/node-exporter/etcd-snapshot.prom");
+  CHECK_FALSE(read_former_metrics(planted).last_success.has_value());
+  const auto refused = write_metrics(planted, Metrics());
+  CHECK_FALSE(refused.ok());
+  STRCMP_CONTAINS("the link planted is another user's", refused.error().message.c_str());
+  STRCMP_CONTAINS("[metrics] textfile", refused.error().hint.c_str());
+  // Behind a link of root's, too.
+  std::filesystem::create_directory_symlink("outer/planted/node-exporter", scratch.path("behind"));
+  CHECK_FALSE(write_metrics(scratch.path("behind/etcd-snapshot.prom"), Metrics()).ok());
+  STRCMP_EQUAL(format_metrics(full()).c_str(),
+               scratch.read("node-exporter/etcd-snapshot.prom").c_str());
+}
+
+TEST(Metrics, WaitsForNothingThatIsNoDirectory) {
+  LONGS_EQUAL(0, mkfifo(scratch.path("fifo").c_str(), 0600));
+  LONGS_EQUAL(ENOTDIR, write_metrics(scratch.path("fifo/x.prom"), full()).error().code);
 }

@@ -35,14 +35,20 @@ TEST_GROUP(RunMetrics) {
     return lab.scratch.read("textfile/etcd-snapshot.prom");
   }
   // The value of a sample, its name without "etcd_snapshot_"; "(none)" where it is not there.
-  std::string value(const std::string& sample) {
-    const std::string text = "\n" + file(), line = "\netcd_snapshot_" + sample + " ";
+  std::string value_in(const std::string& page, const std::string& sample) {
+    const std::string text = "\n" + page, line = "\netcd_snapshot_" + sample + " ";
     const size_t at = text.find(line);
     if (at == text.npos) return "(none)";
     return text.substr(at + line.size(), text.find('\n', at + 1) - at - line.size());
   }
+  std::string value(const std::string& sample) {
+    return value_in(file(), sample);
+  }
+  void check_in(const std::string& page, const std::string& sample, const std::string& expected) {
+    CHECK_EQUAL_TEXT(expected, value_in(page, sample), (sample + "\n" + page).c_str());
+  }
   void check(const std::string& sample, const std::string& expected) {
-    CHECK_EQUAL_TEXT(expected, value(sample), (sample + "\n" + file()).c_str());
+    check_in(file(), sample, expected);
   }
   void check_last_success_in_failure(int code) {
     check("last_run_exit_code", std::to_string(code));
@@ -136,6 +142,21 @@ TEST(RunMetrics, KeepsTheLastSuccessWhereTheDirectoryIsAway) {
       check(gone, "(none)");
     }
   }
+}
+
+TEST(RunMetrics, TakesBackALastSuccessThatIsGone) {
+  LONGS_EQUAL(0, cycle());
+  std::filesystem::remove_all(lab.scratch.path("snapshots"));
+  lab.etcd.dead = {"http://127.0.0.1:2379"};
+  LONGS_EQUAL(kExitUnavailable, next_cycle());
+  check("kept_snapshots{place=\"local\"}", "0");
+  check("last_success_timestamp_seconds", "(none)");
+  // What is there, and was proven by nobody, does not change that.
+  lab.scratch.write("snapshots/2018-05-04T18:40:16Z_etcd.zip", "nobody vouches for it");
+  LONGS_EQUAL(kExitUnavailable, next_cycle());
+  check("kept_snapshots{place=\"local\"}", "1");
+  check("last_success_timestamp_seconds", "(none)");
+  check("interval_seconds", "300");
 }
 
 TEST(RunMetrics, HasNoSuccessBeforeTheFirst) {
@@ -233,6 +254,76 @@ void refuse(const std::string& operation) {
 }
 }
 ;
+
+TEST(RunMetricsBucket, TellsOfTheSnapshotBeforeTheBucketHasAnswered) {
+  refuse("PutObject");
+  lab.etcd.before_answer = [&](const std::string& method) {
+    if (method == "Snapshot") lab.clock.pass(2s);
+  };
+  LONGS_EQUAL(kExitRemote, cycle());
+  const std::string before = file();
+  lab.etcd.database = fake_database(128 * 1024);
+  lab.etcd.revision = 1001;
+  std::string during;
+  lab.s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation == "ListObjectsV2") during = file();
+    return std::nullopt;
+  };
+  LONGS_EQUAL_TEXT(0, next_cycle(), lab.log.text().c_str());
+  for (const char* same :
+       {"last_success_timestamp_seconds", "archive_size_bytes", "database_size_bytes", "revision",
+        "kept_snapshots{place=\"local\"}", "interval_seconds", "retention_seconds"}) {
+    check_in(during, same, value(same));
+  }
+  check_in(during, "last_success_timestamp_seconds", "1525459518");
+  check_in(during, "revision", "1001");
+  check_in(during, "kept_snapshots{place=\"local\"}", "2");
+  // Of the run and of the bucket there is nothing to tell yet.
+  check_in(during, "last_run_exit_code", "76");
+  check_in(during, "backlog_snapshots", "1");
+  for (const char* former :
+       {"last_run_timestamp_seconds", "last_run_duration_seconds",
+        "last_run_phase_duration_seconds{phase=\"stream\"}", "backlog_snapshots",
+        "last_run_pruned_snapshots{place=\"local\"}", "kept_snapshots{place=\"bucket\"}"}) {
+    check_in(during, former, value_in(before, former));
+  }
+  check("last_run_exit_code", "0");
+  check("backlog_snapshots", "0");
+}
+
+TEST(RunMetricsBucket, TellsOfTheFirstSnapshotBeforeAnyRunHasEnded) {
+  std::string during;
+  lab.s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation == "ListObjectsV2") during = file();
+    return std::nullopt;
+  };
+  LONGS_EQUAL(0, cycle());
+  check_in(during, "last_success_timestamp_seconds", kNow);
+  check_in(during, "interval_seconds", "300");
+  for (const char* unknown : {"last_run_timestamp_seconds", "last_run_exit_code",
+                              "last_run_duration_seconds", "backlog_snapshots"}) {
+    check_in(during, unknown, "(none)");
+  }
+}
+
+TEST(RunMetricsBucket, LeavesTheFileAloneWhereThereIsNoSnapshotToTellOf) {
+  LONGS_EQUAL(0, cycle());
+  const std::string before = file();
+  std::string during;
+  lab.s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation == "ListObjectsV2") during = file();
+    return std::nullopt;
+  };
+  lab.etcd.dead = {"http://127.0.0.1:2379"};
+  LONGS_EQUAL(kExitUnavailable, next_cycle());
+  STRCMP_EQUAL(before.c_str(), during.c_str());
+}
+
+TEST(RunMetricsBucket, WarnsOnceOfAFileThatCannotBeWritten) {
+  std::filesystem::remove(lab.scratch.path("textfile"));
+  LONGS_EQUAL(0, cycle());
+  LONGS_EQUAL(1, lab.log.of("Couldn't write the metrics").size());
+}
 
 TEST(RunMetricsBucket, TellsOfBothPlaces) {
   const std::string expired = lab.add_snapshot(30h);
