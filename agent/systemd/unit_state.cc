@@ -1,5 +1,6 @@
 #include "systemd/unit_state.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
@@ -17,8 +18,12 @@ constexpr char kTimer[] = "org.freedesktop.systemd1.Timer";
 constexpr char kService[] = "org.freedesktop.systemd1.Service";
 constexpr uint64_t kTimeoutUs = 5'000'000;
 
+// Without a flush: nothing is left to send, and it waits for a bus that is not ready.
 struct BusDeleter {
-  void operator()(sd_bus* bus) const { sd_bus_flush_close_unref(bus); }
+  void operator()(sd_bus* bus) const {
+    sd_bus_close(bus);
+    sd_bus_unref(bus);
+  }
 };
 struct MessageDeleter {
   void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
@@ -29,17 +34,43 @@ struct Free {
 using Bus = std::unique_ptr<sd_bus, BusDeleter>;
 using Message = std::unique_ptr<sd_bus_message, MessageDeleter>;
 
+int64_t monotonic_us() {
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1000;
+}
+
+// sd_bus_start() only begins to authenticate, and a call that comes too early waits for the end of
+// that beside its own time: 25 to 90 seconds where the other side accepts and is silent, as a
+// frozen systemd does (sd_bus_is_ready(3), sd-bus/bus-internal.h: BUS_AUTH_TIMEOUT).
+bool wait_until_ready(sd_bus* bus, int64_t deadline_us) {
+  for (;;) {
+    const int ready = sd_bus_is_ready(bus);
+    if (ready != 0) return ready > 0;
+    const int64_t left_us = deadline_us - monotonic_us();
+    if (left_us <= 0) return false;
+    const int done = sd_bus_process(bus, nullptr);
+    if (done < 0) return false;
+    if (done > 0) continue;
+    const int waited = sd_bus_wait(bus, static_cast<uint64_t>(left_us));
+    if (waited < 0 && waited != -EINTR) return false;
+  }
+}
+
 Bus open_bus() {
   if (sd_booted() <= 0) return nullptr;
+  const int64_t deadline_us = monotonic_us() + int64_t{kTimeoutUs};
   sd_bus* opened = nullptr;
   if (geteuid() == 0 && sd_bus_new(&opened) >= 0) {
     Bus direct(opened);
     if (sd_bus_set_address(opened, "unix:path=/run/systemd/private") >= 0 &&
-        sd_bus_start(opened) >= 0) {
+        sd_bus_start(opened) >= 0 && wait_until_ready(opened, deadline_us)) {
       return direct;
     }
   }
-  return sd_bus_open_system(&opened) < 0 ? nullptr : Bus(opened);
+  if (sd_bus_open_system(&opened) < 0) return nullptr;
+  Bus bus(opened);
+  return wait_until_ready(opened, deadline_us) ? std::move(bus) : nullptr;
 }
 
 // Properties of one unit. After the first call without an answer no other is made.

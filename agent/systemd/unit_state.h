@@ -1,6 +1,6 @@
 // What systemd says of units: over its private socket for root, which works without a message bus,
-// and over the system bus for everybody else. Changes nothing, and waits five seconds at most for
-// an answer.
+// and over the system bus for everybody else. Changes nothing. Waits five seconds at most to be let
+// in, and as long for an answer; after one that does not come nothing else is asked.
 #pragma once
 
 #include <optional>
