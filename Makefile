@@ -84,7 +84,8 @@ app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
 	agent/commands/check_bucket.cc agent/commands/findings.cc \
-	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_verdict.cc
+	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_bucket.cc \
+	agent/commands/status_verdict.cc agent/commands/status_words.cc
 MODULES := app systemd s3 store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
@@ -122,7 +123,8 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
 	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
-	tests/unit/app/status_test.cc tests/unit/app/status_verdict_test.cc \
+	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
+	tests/unit/app/status_verdict_test.cc \
 	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc

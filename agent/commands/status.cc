@@ -50,6 +50,8 @@ std::string age_line(const StatusFacts& facts) {
     text += ", at most " + human_interval(*facts.max_age) + " is asked for";
   } else if (facts.recurring) {
     text += ", one is due every " + human_interval(facts.interval);
+  } else if (facts.config_error && facts.interval_known) {
+    text += ", one was due every " + human_interval(facts.interval);
   }
   return text;
 }

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/exit_code.h"
-#include "base/go_duration.h"
 #include "base/human.h"
+#include "commands/status_words.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -18,8 +18,6 @@ using std::chrono::seconds;
 // The timer's first cycle comes two minutes after a boot, and takes its time.
 constexpr Nanoseconds kFirstCycle = minutes(5);
 
-constexpr char kLog[] = "journalctl -t etcd-rolling-snapshots -e";
-
 std::string counted(int64_t number, std::string_view noun) {
   return number == 1 ? fmt::format("1 {}", noun) : fmt::format("{} {}s", number, noun);
 }
@@ -27,49 +25,6 @@ std::string counted(int64_t number, std::string_view noun) {
 int rank(Health health) {
   constexpr int kRanks[] = {0, 1, 3, 2};
   return kRanks[static_cast<int>(health)];
-}
-
-std::string_view meaning(int exit_status) {
-  switch (exit_status) {
-    case kExitOk:
-      return "done";
-    case kExitInternal:
-      return "an unexpected error";
-    case kExitUnverified:
-      return "what etcd sent did not prove good";
-    case kExitUnavailable:
-      return "etcd did not answer or refused";
-    case kExitStorage:
-      return "the snapshot directory could not be used";
-    case kExitBusy:
-      return "another run was in progress";
-    case kExitStopped:
-      return "it was asked to stop";
-    case kExitRemote:
-      return "the bucket is not up to date";
-    case kExitConfig:
-      return "the configuration is wrong";
-    default:
-      // systemd's own codes begin there (systemd.exec(5)).
-      return exit_status >= 200 ? "systemd could not start it" : "an unexpected error";
-  }
-}
-
-std::string advice(const StatusFacts::LastRun& run) {
-  if (run.killed) return fmt::format("see who ended it: {}; out of memory? journalctl -k", kLog);
-  switch (run.exit_status) {
-    case kExitUnverified:
-      return fmt::format("look at the member's disk (journalctl -k), and at the log: {}", kLog);
-    case kExitRemote:
-      return fmt::format("etcd-snapshot check tries the bucket; the log: {}", kLog);
-    case kExitUnavailable:
-    case kExitStorage:
-    case kExitConfig:
-      return fmt::format("etcd-snapshot check says what is wrong now; the log: {}", kLog);
-    default:
-      return run.exit_status >= 200 ? "systemctl status etcd-snapshot.service says why"
-                                    : fmt::format("the log: {}", kLog);
-  }
 }
 
 class Judge {
@@ -89,7 +44,7 @@ class Judge {
       add(Health::kWarning, "not_scheduled", "no recurring snapshots: " + facts_.off_reason,
           "correct cluster.yml, then: systemctl daemon-reload");
     }
-    if (facts_.expects_snapshots()) look_at_age();
+    if (facts_.expects_snapshots() || facts_.config_error) look_at_age();
     if (facts_.recurring) {
       look_at_timer();
       look_at_last_run();
@@ -144,7 +99,8 @@ class Judge {
     if (facts_.config_error) return "correct the configuration, then: etcd-snapshot save";
     if (!facts_.recurring) return "etcd-snapshot save takes one now";
     if (facts_.running()) return "a cycle is running: systemctl status etcd-snapshot.service";
-    return fmt::format("systemctl start etcd-snapshot.service takes one now; the log: {}", kLog);
+    return fmt::format("systemctl start etcd-snapshot.service takes one now; the log: {}",
+                       kReadLog);
   }
 
   std::string how_to_make_it() const {
@@ -172,8 +128,7 @@ class Judge {
     }
     if (*age <= limits_.warning || facts_.here.error) return;
     const std::string message =
-        fmt::format("the newest proven snapshot is {} old, one is due every {}", human_age(*age),
-                    human_interval(facts_.interval));
+        fmt::format("the newest proven snapshot is {} old, {}", human_age(*age), what_is_due());
     if (first_cycle_pending()) {
       add(Health::kWarning, "snapshot_age", message + "; " + what_comes(),
           "nothing to do yet, if there is one in a few minutes");
@@ -183,11 +138,25 @@ class Judge {
     }
   }
 
+  std::string what_is_due() const {
+    const std::string interval = human_interval(facts_.interval);
+    if (!facts_.config_error) return "one is due every " + interval;
+    if (facts_.interval_known) return "one was due every " + interval;
+    return fmt::format("and how often one is due is not known: {} is taken for it", interval);
+  }
+
+  // Where the directory has none.
+  std::string what_the_bucket_says() const {
+    if (!facts_.bucket || facts_.bucket->error) return "";
+    if (facts_.bucket->all_told) return ", and none of this host in the bucket";
+    return fmt::format(", and none found among the newest {} in the bucket",
+                       StatusFacts::Bucket::kAsked);
+  }
+
   void look_at_none() {
     const StatusFacts::Here& here = facts_.here;
     if (here.error || here.directory.empty()) return;  // told already: nobody knows
-    const bool bucket_asked = facts_.bucket && !facts_.bucket->error;
-    const std::string bucket_says = bucket_asked ? ", and none of this host in the bucket" : "";
+    const std::string bucket_says = what_the_bucket_says();
     if (here.missing) {
       add(Health::kCritical, "no_snapshot",
           fmt::format("no proven snapshot: {} does not exist{}", here.directory, bucket_says),
@@ -254,21 +223,31 @@ class Judge {
     const StatusFacts::LastRun& run = *facts_.last_run;
     // Somebody else's run was in progress: what came of that shows elsewhere.
     if (run.exit_status == kExitOk || run.exit_status == kExitBusy) return;
-    if (!run.killed && run.exit_status == kExitStopped) return;  // somebody wanted it so
+    const std::string ago = human_age(std::max(facts_.now - run.finished, seconds(0)));
+    if (!run.killed && run.exit_status == kExitStopped) {
+      // Somebody wanted it so, and it cost nothing; or something ends one cycle after the other.
+      const auto age = facts_.age();
+      if (!run.snapshot.empty() || (age && *age <= facts_.interval)) return;
+      add(Health::kWarning, "last_run",
+          fmt::format("the last cycle, {} ago, was stopped before it had a snapshot", ago),
+          advice(run));
+      return;
+    }
     // Told by what is still wrong.
     if (!run.killed && run.exit_status == kExitConfig && facts_.config_error) return;
-    if (!run.killed && run.exit_status == kExitRemote && facts_.bucket && facts_.bucket->error) {
+    if (!run.killed && run.exit_status == kExitRemote && facts_.bucket && facts_.bucket->error &&
+        !facts_.bucket->out_of_time) {
       return;
     }
     add(Health::kWarning, "last_run",
-        fmt::format("the last cycle, {} ago, failed: {}",
-                    human_age(std::max(facts_.now - run.finished, seconds(0))), describe(run)),
-        advice(run));
+        fmt::format("the last cycle, {} ago, failed: {}", ago, describe(run)), advice(run));
   }
 
   void look_at_bucket() {
     if (!facts_.bucket) return;
     const StatusFacts::Bucket& bucket = *facts_.bucket;
+    // It answers, and what a cycle makes of it the last run tells.
+    if (bucket.out_of_time) return;
     if (bucket.error) {
       add(Health::kWarning, "bucket", "the bucket could not be asked: " + bucket.error->message,
           with_default(bucket.error->hint, "etcd-snapshot check says more"));
@@ -282,7 +261,7 @@ class Judge {
                     counted(bucket.missing, "snapshot"), human_age(age)),
         fmt::format("each cycle goes on with them; if they become no fewer: etcd-snapshot check, "
                     "{}",
-                    kLog));
+                    kReadLog));
   }
 
   void look_at_space() {
@@ -354,11 +333,6 @@ class Judge {
 
 }  // namespace
 
-std::string_view health_word(Health health) {
-  constexpr std::string_view kWords[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
-  return kWords[static_cast<int>(health)];
-}
-
 std::optional<seconds> StatusFacts::age() const {
   if (!newest) return std::nullopt;
   return now - newest->snapshot.name->time;
@@ -379,19 +353,6 @@ AgeLimits age_limits(Nanoseconds interval) {
 
 StatusVerdict judge(const StatusFacts& facts) {
   return Judge(facts).verdict();
-}
-
-std::string human_interval(Nanoseconds interval) {
-  const auto whole = std::chrono::duration_cast<seconds>(interval);
-  const bool rounded = whole != interval ||
-                       (whole >= minutes(1) && whole % minutes(1) != seconds(0)) ||
-                       (whole >= hours(48) && whole % hours(1) != seconds(0));
-  return rounded ? format_go_duration(interval) : human_age(whole);
-}
-
-std::string describe(const StatusFacts::LastRun& run) {
-  if (run.killed) return fmt::format("killed by signal {}", run.exit_status);
-  return fmt::format("status {}, {}", run.exit_status, meaning(run.exit_status));
 }
 
 }  // namespace etcd_snapshot

@@ -33,6 +33,8 @@ struct StatusFacts {
   bool off_on_purpose = false;  // where not recurring: cluster.yml says so
   std::string off_reason;
   Nanoseconds interval{};
+  // With config_error: whether `interval` is that of the last run, and no mere guess.
+  bool interval_known = false;
   std::optional<Nanoseconds> max_age;  // --max-age
 
   // The newest proven snapshot of this host, wherever it is.
@@ -48,7 +50,7 @@ struct StatusFacts {
     bool missing = false;        // there is no such directory
     int64_t count = 0, size_bytes = 0;
     int64_t unproven = 0;  // of `count`
-    int64_t future = 0;    // dated after `now`, and not counted on
+    int64_t future = 0;    // dated well after `now`
     std::string future_example;
     std::optional<FreeSpace> space;
     std::optional<int64_t> next_bytes;  // an estimate of what the next snapshot takes
@@ -61,7 +63,12 @@ struct StatusFacts {
   struct Bucket {
     std::string url;
     std::optional<Error> error;  // why it could not be asked
-    int64_t count = 0;           // names of ours there, of whichever host
+    // `error` is that it answered, but to look through it took longer than a check has.
+    bool out_of_time = false;
+    int64_t count = 0;  // names of ours there, of whichever host
+    // Of so many objects, the newest ones, the manifest is read to find one of this host.
+    static constexpr size_t kAsked = 10;
+    bool all_told = true;  // false: others may be this host's, too
     // Proven snapshots of this host that are not there and that the policy would keep there.
     int64_t missing = 0, missing_bytes = 0;
     UnixSeconds oldest_missing;

@@ -87,6 +87,7 @@ class Status(StatusCase):
         name, = self.snapshots_in(agent)
         agent.policy = POLICY.replace("1m", "1x")
         self.assertStatus(agent, UNKNOWN, "cluster.yml:4:", name)
+        self.assertStatus(agent, CRITICAL, "cluster.yml:4:", "one was due every 1m", env=clocks.at("+6m"))
         agent.etcd["no_such_key"] = "x"
         self.assertStatus(agent, UNKNOWN, "no_such_key", "here         not known")
 

@@ -37,13 +37,6 @@ TEST_GROUP(CommandStatus) {
     lab.copy_to_bucket(file);
     return file;
   }
-  std::string add_there(Nanoseconds age, const char* host = "node-1") {
-    lab.context.host = host;
-    const std::string file = add_both(age);
-    lab.context.host = "node-1";
-    std::filesystem::remove(lab.scratch.path("snapshots/" + file));
-    return file;
-  }
   void write_state(const char* text) {
     std::filesystem::create_directory(lab.scratch.path("run"));
     lab.scratch.write("run/state.json", text);
@@ -107,85 +100,23 @@ TEST(CommandStatus, CountsOnProvenSnapshotsOfThisHostAlone) {
   other.host = "node-2";
   other.agent_version = "0";
   lab.put(other);
+  lab.add_snapshot(-30s);  // its host's clock is a little ahead
+  lab.context.host = "node-3";
+  lab.add_snapshot(1h);  // a copy, or in a directory that is shared
+  lab.context.host = "node-1";
   const StatusFacts found = facts();
   CHECK_TRUE(found.newest.has_value());
   STRCMP_EQUAL(own.c_str(), found.newest->snapshot.file_name.c_str());
-  LONGS_EQUAL(4, found.here.count);
+  LONGS_EQUAL(6, found.here.count);
   LONGS_EQUAL(1, found.here.future);
   STRCMP_EQUAL(ahead.c_str(), found.here.future_example.c_str());
 }
 
-TEST(CommandStatus, CountsWhatTheBucketLacksOfWhatItWouldKeep) {
-  lab.with_bucket();
-  lab.settings.policy.retention = 24h;
-  lab.add_snapshot(30h);  // expired: would go there at once
-  const std::string lacking = lab.add_snapshot(3h), newest = add_both(30min);
-  lab.s3.put("p1/" + lacking, "another host's, of another size");
-  lab.s3.put("p1/notes.txt", "x");
-  const StatusFacts found = facts();
-  CHECK_FALSE(found.bucket->error.has_value());
-  LONGS_EQUAL(1, found.bucket->missing);
-  CHECK_TRUE(found.bucket->oldest_missing == lab.clock.now() - 3h);
-  LONGS_EQUAL(2, found.bucket->count);
-  CHECK_TRUE(found.newest->here && found.newest->in_bucket);
-  LONGS_EQUAL(0, lab.s3.count("GetObject"));
-  const Printed printed = status();
-  LONGS_EQUAL(1, printed.code);
-  CHECK_TEXT(
-      printed.out.starts_with("WARNING: the bucket lacks 1 snapshot, the oldest of them 3h old\n"),
-      printed.out.c_str());
-}
-
-TEST(CommandStatus, KnowsItsSnapshotsUnderTheNamesBesideOthers) {
-  lab.with_bucket();
-  const std::string file = lab.add_snapshot(30min);
-  lab.s3.put("p1/" + file, "another host's");
-  lab.s3.put("p1/" + name_beside(file.substr(0, file.size() - 4), "node-1", 1) + ".zip",
-             lab.scratch.read("snapshots/" + file));
-  LONGS_EQUAL(0, facts().bucket->missing);
-}
-
-TEST(CommandStatus, FindsTheNewestInTheBucketWhereItIsLostHere) {
-  lab.with_bucket();
-  const std::string lost = add_there(20min);
-  add_there(10min, "node-2");  // of a host that shares the folder
-  lab.s3.put("p1/2018-05-04T18:39:16Z_etcd.zip", "RKE's own");
-  const StatusFacts found = facts();
-  CHECK_TRUE(found.newest.has_value());
-  STRCMP_EQUAL(lost.c_str(), found.newest->snapshot.file_name.c_str());
-  CHECK_TRUE(!found.newest->here && found.newest->in_bucket);
-  std::filesystem::remove_all(lab.settings.host.snapshots.directory);
-  const Printed printed = status();
-  LONGS_EQUAL(1, printed.code);
-  CHECK_TEXT(holds(printed.out, "snapshots does not exist\n  -> mount it"), printed.out.c_str());
-  CHECK_TEXT(holds(printed.out, "in the bucket only\n"), printed.out.c_str());
-}
-
-TEST(CommandStatus, ReadsFewManifestsOfALongList) {
-  lab.with_bucket();
-  lab.s3.page_size = 10;
-  for (int i = 1; i <= 130; ++i) {
-    lab.s3.put("p1/" + rolling_name(lab.clock.now() - std::chrono::minutes(i), "", false) + ".zip",
-               "x");
-  }
-  const StatusFacts found = facts();
-  LONGS_EQUAL(130, found.bucket->count);
-  LONGS_EQUAL(13, lab.s3.count("ListObjectsV2"));
-  LONGS_EQUAL(10, lab.s3.count("GetObject"));
-  CHECK_FALSE(found.newest.has_value());
-}
-
-TEST(CommandStatus, AnswersForThisHostWhereTheBucketDoesNot) {
-  lab.with_bucket();
-  const std::string file = lab.add_snapshot(30min);
-  lab.s3.denied = {"ListObjectsV2"};
-  const Printed printed = status();
-  LONGS_EQUAL(1, printed.code);
-  CHECK_TEXT(printed.out.starts_with("WARNING: the bucket could not be asked: "),
-             printed.out.c_str());
-  CHECK_TEXT(holds(printed.out, "AccessDenied"), printed.out.c_str());
-  CHECK_TEXT(holds(printed.out, "newest       " + file), printed.out.c_str());
-  CHECK_FALSE(holds(printed.out, "wJalrXUtnFEMIsecret"));
+TEST(CommandStatus, TakesASnapshotThatNamesNoHostForItsOwn) {
+  lab.context.host.clear();
+  const std::string file = lab.add_snapshot(3h);
+  lab.context.host = "node-1";
+  STRCMP_EQUAL(file.c_str(), facts().newest->snapshot.file_name.c_str());
 }
 
 TEST(CommandStatus, AnswersWithoutAConfiguration) {
@@ -200,6 +131,27 @@ TEST(CommandStatus, AnswersWithoutAConfiguration) {
   const Printed nothing = status();
   LONGS_EQUAL(3, nothing.code);
   CHECK_TEXT(holds(nothing.out, "  here         not known"), nothing.out.c_str());
+}
+
+TEST(CommandStatus, JudgesTheAgeByTheLastIntervalWithoutAConfiguration) {
+  config_error = Error{ErrorKind::kConfig, "cluster.yml:3: no number", "correct it", false, 0};
+  lab.settings.policy.recurring = false;
+  lab.add_snapshot(5h);
+  write_state(R"({"creation":"1h0m0s","retention":"24h0m0s"})");
+  const Printed known = status();
+  LONGS_EQUAL(2, known.code);
+  CHECK_TEXT(known.out.starts_with("CRITICAL: the newest proven snapshot is 5h old, one was due "
+                                   "every 1h; cluster.yml:3: no number\n"),
+             known.out.c_str());
+  CHECK_TEXT(holds(known.out, "  age          5h, one was due every 1h\n"), known.out.c_str());
+  for (const char* text : {R"({"creation":"x"})", R"({"creation":"0s"})", "{}"}) {
+    write_state(text);
+    const StatusFacts found = facts();
+    CHECK_TRUE(found.interval == 24h && !found.interval_known);
+    LONGS_EQUAL(3, status().code);
+  }
+  lab.clock.pass(70h);
+  LONGS_EQUAL(2, status().code);
 }
 
 TEST(CommandStatus, SaysWhatIsWrongWithTheDirectory) {

@@ -45,6 +45,16 @@ Error broken(const std::string& message) {
   return {ErrorKind::kConfig, message, "mend it", false, 0};
 }
 
+void break_configuration(StatusFacts& facts) {
+  facts.config_error = broken("cluster.yml:3");
+  facts.recurring = false;
+}
+
+void stop_before_snapshot(StatusFacts& facts) {
+  facts.last_run->exit_status = 143;
+  facts.last_run->snapshot.clear();
+}
+
 // "warning bucket, warning last_run", the worst first; "" where all is well.
 std::string told(const StatusFacts& facts) {
   std::string text;
@@ -183,7 +193,30 @@ TEST(StatusVerdict, JudgesEveryState) {
       {"the bucket was away", [](StatusFacts& f) { f.last_run->exit_status = 76; },
        "WARNING last_run"},
       {"another run was in progress", [](StatusFacts& f) { f.last_run->exit_status = 75; }, ""},
-      {"it was asked to stop", [](StatusFacts& f) { f.last_run->exit_status = 143; }, ""},
+      {"it was asked to stop after its snapshot",
+       [](StatusFacts& f) {
+         f.last_run->exit_status = 143;
+         f.newest = newest(6min);
+       },
+       ""},
+      {"stopped before, but the one of the cycle before is young",
+       [](StatusFacts& f) {
+         stop_before_snapshot(f);
+         f.newest = newest(5min);
+       },
+       ""},
+      {"stopped before, and it would be time for one",
+       [](StatusFacts& f) {
+         stop_before_snapshot(f);
+         f.newest = newest(5min + 1s);
+       },
+       "WARNING last_run"},
+      {"stopped before, and there is none",
+       [](StatusFacts& f) {
+         stop_before_snapshot(f);
+         f.newest.reset();
+       },
+       "CRITICAL no_snapshot, WARNING last_run"},
       {"killed",
        [](StatusFacts& f) {
          f.last_run->exit_status = 9;
@@ -197,6 +230,19 @@ TEST(StatusVerdict, JudgesEveryState) {
          f.last_run->exit_status = 76;
        },
        "WARNING bucket"},
+      {"the list is too long for a check",
+       [](StatusFacts& f) {
+         f.bucket.emplace().error = broken("too long");
+         f.bucket->out_of_time = true;
+       },
+       ""},
+      {"the same, and the bucket was away",
+       [](StatusFacts& f) {
+         f.bucket.emplace().error = broken("too long");
+         f.bucket->out_of_time = true;
+         f.last_run->exit_status = 76;
+       },
+       "WARNING last_run"},
       {"not uploaded yet",
        [](StatusFacts& f) {
          f.bucket.emplace().missing = 1;
@@ -222,22 +268,46 @@ TEST(StatusVerdict, JudgesEveryState) {
 
       {"no configuration",
        [](StatusFacts& f) {
-         f.config_error = broken("cluster.yml:3");
-         f.recurring = false;
+         break_configuration(f);
          f.last_run->exit_status = 78;
        },
        "UNKNOWN configuration"},
       {"no configuration, and none",
        [](StatusFacts& f) {
-         f.config_error = broken("cluster.yml:3");
-         f.recurring = false;
+         break_configuration(f);
          f.newest.reset();
        },
-       "UNKNOWN configuration"},
+       "CRITICAL no_snapshot, UNKNOWN configuration"},
+      {"no configuration, and one is overdue",
+       [](StatusFacts& f) {
+         break_configuration(f);
+         f.newest = newest(8min);
+       },
+       "UNKNOWN configuration, WARNING snapshot_age"},
+      {"no configuration, and three were missed",
+       [](StatusFacts& f) {
+         break_configuration(f);
+         f.newest = newest(18min);
+       },
+       "CRITICAL snapshot_age, UNKNOWN configuration"},
+      {"no configuration, just booted, and three were missed",
+       [](StatusFacts& f) {
+         break_configuration(f);
+         f.since_boot = 1min;
+         f.last_run.reset();
+         f.newest = newest(18min);
+       },
+       "CRITICAL snapshot_age, UNKNOWN configuration"},
+      {"no configuration, and a directory that cannot be read",
+       [](StatusFacts& f) {
+         break_configuration(f);
+         f.here.error = broken("permission denied");
+         f.newest.reset();
+       },
+       "UNKNOWN configuration, UNKNOWN directory"},
       {"no configuration, but an age that was asked for",
        [](StatusFacts& f) {
-         f.config_error = broken("cluster.yml:3");
-         f.recurring = false;
+         break_configuration(f);
          f.max_age = 1min;
        },
        "CRITICAL snapshot_age, UNKNOWN configuration"},
@@ -297,6 +367,28 @@ TEST(StatusVerdict, TakesTheWorstForTheWholeWithUnknownBelowCritical) {
   facts.newest.reset();
   LONGS_EQUAL(2, static_cast<int>(judge(facts).health));
   STRCMP_EQUAL("CRITICAL no_snapshot, WARNING last_run", told(facts).c_str());
+}
+
+TEST(StatusVerdict, SaysByWhichIntervalItJudgesWithoutAConfiguration) {
+  StatusFacts facts = well();
+  break_configuration(facts);
+  facts.interval_known = true;
+  facts.newest = newest(18min);
+  STRCMP_EQUAL("the newest proven snapshot is 18m old, one was due every 5m; cluster.yml:3",
+               judge(facts).summary.c_str());
+  facts.interval_known = false;
+  CHECK_TRUE(holds(judge(facts).summary,
+                   "18m old, and how often one is due is not known: 5m is taken for it"));
+}
+
+TEST(StatusVerdict, SaysWhatStoppedIt) {
+  StatusFacts facts = well();
+  stop_before_snapshot(facts);
+  facts.newest = newest(6min);
+  const StatusReason reason = judge(facts).reasons.front();
+  STRCMP_EQUAL("the last cycle, 3m ago, was stopped before it had a snapshot",
+               reason.message.c_str());
+  CHECK_TRUE(holds(reason.hint, "see who stops it"));
 }
 
 TEST(StatusVerdict, LimitsFitEveryInterval) {
