@@ -51,10 +51,14 @@ def drop_in(text, unit=SERVICE):
 class Cycle:
     """One that is over: its exit status, systemd's result, and what it logged."""
 
-    def __init__(self, invocation):
-        code, self.result = show(SERVICE, "ExecMainStatus", "Result")
+    def __init__(self):
+        code, self.result, pid = show(SERVICE, "ExecMainStatus", "Result", "ExecMainPID")
         self.code = int(code)
-        self.entries = journal(identifier=IDENTIFIER, fields=("_SYSTEMD_INVOCATION_ID=" + invocation,))
+        # By its number, which comes with the entry: what else journald looks up is not there any more when
+        # the process ended at once.
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as text:
+            boot = text.read().strip().replace("-", "")
+        self.entries = journal(identifier=IDENTIFIER, fields=("_PID=" + pid, "_BOOT_ID=" + boot))
         self.lines = [entry["MESSAGE"] for entry in self.entries]
 
     def says(self, *texts):
@@ -82,7 +86,7 @@ def begin():
 def finish(seconds=120):
     if not wait_for(lambda: show(SERVICE, "ActiveState") in ("inactive", "failed"), seconds):
         raise RuntimeError("the cycle did not end\n" + str(run("systemctl", "status", SERVICE)))
-    return Cycle(show(SERVICE, "InvocationID"))
+    return Cycle()
 
 
 # --- snapshots ---------------------------------------------------------------------------------
