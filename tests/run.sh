@@ -11,21 +11,9 @@ log=$(mktemp)
 system= system_log=$(mktemp)
 trap 'kill $system 2>/dev/null; wait; rm -f "$log" "$system_log"' EXIT
 
-wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
+. tests/one.sh
 
-# one NAME COMMAND...: a single test; its output is shown where it fails.
-one() {
-    local name=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED $name"
-        sed 's/^/    /' "$log"
-    fi
-}
+wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
 
 # suite NAME COMMAND...: prints as it goes and ends with its own count.
 suite() {

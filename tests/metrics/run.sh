@@ -7,19 +7,7 @@ cd "$(dirname "$0")/../.." || exit 1
 passed=0 failed=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
-
-one() {
-    local name=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED $name"
-        sed 's/^/    /' "$log"
-    fi
-}
+. tests/one.sh
 
 # promtool ends with 0 for an alert that says nothing.
 annotated() {

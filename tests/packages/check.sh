@@ -8,27 +8,14 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
-
-# one NAME COMMAND...: a single test; its output is shown where it fails.
-one() {
-    local name=$1
-    shift
-    if "$@" >"$work/log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $name"
-    else
-        failed=$((failed + 1))
-        echo "FAILED $name"
-        sed 's/^/    /' "$work/log"
-    fi
-}
+passed=0 failed=0 skipped=0 log=$work/log
+. tests/one.sh
 
 # script FILE: a script that counts its own tests.
 script() {
     local line
-    line=$("$1" 2>&1 | tee "$work/log" | tail -n 1)
-    grep -v '^[0-9]* passed, ' "$work/log"
+    line=$("$1" 2>&1 | tee "$log" | tail -n 1)
+    grep -v '^[0-9]* passed, ' "$log"
     if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
         passed=$((passed + BASH_REMATCH[1]))
         failed=$((failed + BASH_REMATCH[2]))

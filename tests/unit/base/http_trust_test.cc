@@ -24,19 +24,24 @@ T* from_pem(const std::string& pem, Read read) {
   return read(bio.get(), nullptr, nullptr, nullptr);
 }
 
+// Signs `changed` and puts it in the place of the certificate.
+void sign(FakeCertificate& own, X509* changed, EVP_PKEY* key) {
+  CHECK_TRUE(X509_sign(changed, key, nullptr) != 0);
+  BIO* const out = BIO_new(BIO_s_mem());
+  CHECK_TRUE(PEM_write_bio_X509(out, changed) == 1);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out, &data);
+  own.certificate.assign(data, static_cast<size_t>(size));
+  BIO_free_all(out);
+}
+
 // The same certificate, issued by another's key.
 void issue(FakeCertificate& own, const FakeCertificate& issuer) {
   X509* const leaf = from_pem<X509>(own.certificate, PEM_read_bio_X509);
   X509* const authority = from_pem<X509>(issuer.certificate, PEM_read_bio_X509);
   EVP_PKEY* const key = from_pem<EVP_PKEY>(issuer.key, PEM_read_bio_PrivateKey);
   CHECK_TRUE(X509_set_issuer_name(leaf, X509_get_subject_name(authority)) == 1);
-  CHECK_TRUE(X509_sign(leaf, key, nullptr) != 0);
-  BIO* const out = BIO_new(BIO_s_mem());
-  CHECK_TRUE(PEM_write_bio_X509(out, leaf) == 1);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out, &data);
-  own.certificate.assign(data, static_cast<size_t>(size));
-  BIO_free_all(out);
+  sign(own, leaf, key);
   EVP_PKEY_free(key);
   X509_free(authority);
   X509_free(leaf);
@@ -50,14 +55,8 @@ void name_hosts(FakeCertificate& own, const std::string& names) {
   CHECK_TRUE(X509_add_ext(certificate, extension, -1) == 1);
   X509_EXTENSION_free(extension);
   EVP_PKEY* const key = from_pem<EVP_PKEY>(own.key, PEM_read_bio_PrivateKey);
-  CHECK_TRUE(X509_sign(certificate, key, nullptr) != 0);
+  sign(own, certificate, key);
   EVP_PKEY_free(key);
-  BIO* const out = BIO_new(BIO_s_mem());
-  CHECK_TRUE(PEM_write_bio_X509(out, certificate) == 1);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out, &data);
-  own.certificate.assign(data, static_cast<size_t>(size));
-  BIO_free_all(out);
   X509_free(certificate);
 }
 
