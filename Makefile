@@ -55,8 +55,8 @@ else
 endif
 
 # --- sources: the way of the data is the way through the folders -------------------------------
-base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc agent/base/http_transfer.cc \
-	agent/base/http_trust.cc \
+base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc agent/base/http_loop.cc \
+	agent/base/http_transfer.cc agent/base/http_trust.cc \
 	agent/base/x509.cc agent/base/human.cc agent/base/digest.cc agent/base/rate_limit.cc \
 	agent/base/json.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \

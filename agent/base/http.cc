@@ -1,10 +1,10 @@
 #include "base/http.h"
 
 #include <curl/curl.h>
-#include <time.h>
 
 #include <utility>
 
+#include "base/http_loop.h"
 #include "base/http_transfer.h"
 #include "base/http_trust.h"
 #include "base/stop.h"
@@ -22,11 +22,6 @@ constexpr long kUploadBufferBytes = 256 * 1024;
 // every PUT, however small, which costs a turn or that time.
 constexpr int64_t kExpectBytes = 1 << 20;
 constexpr long kExpectTimeoutMs = 1000;
-// etcd writes its snapshot in TLS records of 16 KiB. A reader that keeps up with it is woken for
-// each of them, which costs both sides processor time; one that rests so long between its reads
-// finds a hundred KiB. Measured: 5 percent less for the whole cycle on two busy processors.
-constexpr timespec kRestBetweenReads{0, 500'000};
-constexpr int kLongestWaitMs = 1000;
 
 struct CurlDeleter {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -147,7 +142,7 @@ class CurlClient final : public HttpClient {
     ES_TRY(set_request(request, headers.get()));
     ES_TRY(set_connection(request));
     ES_TRY(set_callbacks(transfer, detail));
-    const CURLcode code = transfer_all(request);
+    const CURLcode code = drive_transfer(multi_.get(), handle_.get(), request);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
     if (code != CURLE_OK) renew_handle();
@@ -161,26 +156,6 @@ class CurlClient final : public HttpClient {
   }
 
  private:
-  // curl_easy_perform(3), but with a say in when it reads.
-  CURLcode transfer_all(const HttpRequest& request) {
-    if (curl_multi_add_handle(multi_.get(), handle_.get()) != CURLM_OK) return CURLE_FAILED_INIT;
-    CURLMcode status = CURLM_OK;
-    for (int running = 1;;) {
-      status = curl_multi_perform(multi_.get(), &running);
-      if (status != CURLM_OK || running == 0) break;
-      if (request.bulk_response || request.file_body) nanosleep(&kRestBetweenReads, nullptr);
-      status = curl_multi_poll(multi_.get(), nullptr, 0, kLongestWaitMs, nullptr);
-      if (status != CURLM_OK) break;
-    }
-    CURLcode code = status == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT;
-    int left = 0;
-    while (const CURLMsg* const message = curl_multi_info_read(multi_.get(), &left)) {
-      if (message->msg == CURLMSG_DONE) code = message->data.result;
-    }
-    curl_multi_remove_handle(multi_.get(), handle_.get());
-    return code;
-  }
-
   // After a name that could not be resolved libcurl 7.88 keeps the transfer's buffer, and refuses
   // CURLOPT_BUFFERSIZE from then on. The connections are the multi handle's, and stay.
   void renew_handle() {

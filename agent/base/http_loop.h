@@ -1,0 +1,15 @@
+// Drives one transfer of libcurl's from its first to its last byte: when it reads, and how much at a
+// time. http.cc alone uses it.
+#pragma once
+
+#include <curl/curl.h>
+
+#include "base/http.h"
+
+namespace etcd_snapshot {
+
+// curl_easy_perform(3), but with a say in when it reads. The handle belongs to no multi handle, before
+// and after.
+CURLcode drive_transfer(CURLM* multi, CURL* handle, const HttpRequest& request);
+
+}  // namespace etcd_snapshot
