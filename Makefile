@@ -93,6 +93,7 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
+	tests/unit/base/http_bulk_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \

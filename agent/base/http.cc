@@ -142,7 +142,7 @@ class CurlClient final : public HttpClient {
     ES_TRY(set_request(request, headers.get()));
     ES_TRY(set_connection(request));
     ES_TRY(set_callbacks(transfer, detail));
-    const CURLcode code = drive_transfer(multi_.get(), handle_.get(), request);
+    const CURLcode code = drive_transfer(multi_.get(), handle_.get(), request, can_prepare_);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
     if (code != CURLE_OK) renew_handle();
@@ -306,6 +306,7 @@ class CurlClient final : public HttpClient {
     set(CURLOPT_TCP_KEEPALIVE, 1L);
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_BUFFERSIZE, kBufferBytes);
+    if (request.bulk_response) set(CURLOPT_FORBID_REUSE, 1L);  // see drive_transfer()
     return checked();
   }
 

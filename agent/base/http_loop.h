@@ -8,8 +8,10 @@
 
 namespace etcd_snapshot {
 
-// curl_easy_perform(3), but with a say in when it reads. The handle belongs to no multi handle, before
-// and after.
-CURLcode drive_transfer(CURLM* multi, CURL* handle, const HttpRequest& request);
+// curl_easy_perform(3), but with a say in when it reads, and how much. The handle belongs to no multi
+// handle, before and after. `own_openssl`: libcurl's TLS is the OpenSSL that this program is linked
+// with. A bulk_response leaves its connection reading ahead, of no use to others
+// (CURLOPT_FORBID_REUSE).
+CURLcode drive_transfer(CURLM* multi, CURL* handle, const HttpRequest& request, bool own_openssl);
 
 }  // namespace etcd_snapshot

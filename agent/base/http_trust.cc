@@ -127,6 +127,7 @@ bool TlsTrust::prepare(void* ssl_ctx) noexcept {
               SSL_CTX_set_ex_data(context, trust_index(), this) == 1;
   for (const auto& root : roots_) done = done && X509_STORE_add_cert(store, root.get()) == 1;
   if (done) SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), on_verify);
+  SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
   ERR_clear_error();
   return done;
 }

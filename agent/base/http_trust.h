@@ -29,8 +29,11 @@ class TlsTrust {
   Result<void> set_extra_roots(const std::string& pem);
   const std::string& extra_roots() const { return pem_; }
 
-  // Of an SSL_CTX before its handshake: adds the roots to its store and listens to the check of
-  // the peer's certificates. False: out of memory.
+  // What OpenSSL may take from the socket at once where it is told to read ahead (http_loop.cc).
+  static constexpr size_t kReadAheadBytes = 64 * 1024;
+
+  // Of an SSL_CTX before its handshake: adds the roots to its store, listens to the check of the
+  // peer's certificates and gives its connections a buffer of that size. False: out of memory.
   bool prepare(void* ssl_ctx) noexcept;
 
   // Which certificate was not accepted last and whose it is ("CN=x was issued by CN=y, which is

@@ -58,6 +58,25 @@ class Wire {
     }
     return true;
   }
+  // The TLS records that carry the text, of so many bytes each, to be sent with send_sealed().
+  std::string seal(const std::string& text, size_t record_bytes) {
+    BIO* const socket = SSL_get_wbio(ssl_.get());
+    BIO_up_ref(socket);
+    SSL_set0_wbio(ssl_.get(), BIO_new(BIO_s_mem()));
+    for (size_t at = 0; at < text.size(); at += record_bytes) {
+      const size_t size = std::min(record_bytes, text.size() - at);
+      if (SSL_write(ssl_.get(), text.data() + at, static_cast<int>(size)) <= 0) abort();
+    }
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(ssl_.get()), &data);
+    std::string sealed(data, static_cast<size_t>(size));
+    SSL_set0_wbio(ssl_.get(), socket);
+    return sealed;
+  }
+  bool send_sealed(const std::string& bytes) {
+    return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(bytes.size());
+  }
   bool answer(int status, const std::string& body = "", const std::string& headers = "") {
     return send("HTTP/1.1 " + std::to_string(status) + " Text\r\nContent-Length: " +
                 std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body);
