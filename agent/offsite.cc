@@ -144,7 +144,7 @@ Result<void> Offsite::upload_bundle(const SnapshotDirectory& directory) {
   if (*put) {
     context_.log.write({.message = "Uploaded certificate bundle",
                         .fields = {{"name", kPkiBundleName}},
-                        .message_id = kUploaded});
+                        .message_id = kBundleUploaded});
   }
   return {};
 }

@@ -31,7 +31,7 @@ void report_passed_over(Log& log, const std::vector<std::string>& reasons) {
     log.write({.level = LogLevel::kWarning,
                .message = "An endpoint did not answer, the next one was taken",
                .fields = {{"error", reason}},
-               .message_id = kAttemptFailed});
+               .message_id = kEndpointPassedOver});
   }
 }
 

@@ -15,7 +15,9 @@ inline constexpr char kCreated[] = "baaff2badd5f4defaaf6762195792406";
 inline constexpr char kDeletedLocal[] = "08ea8c6cf41b424aaef4f5826c9527a4";
 // A proven snapshot is in the bucket, compared. Fields: name.
 inline constexpr char kUploaded[] = "e9dc21e7cb1d4165a3446a5fac454b03";
-// The same for one that an earlier cycle could not upload. Fields: name.
+// The certificate bundle replaced the one in the bucket. Fields: name.
+inline constexpr char kBundleUploaded[] = "d4b000d0dcfa4a3d9fba084a227b7124";
+// The same as kUploaded for one that an earlier cycle could not upload. Fields: name.
 inline constexpr char kCaughtUp[] = "3e1efd57a21048ac9d9d791158331c4d";
 // The name is taken in the bucket by other content; ours lies beside it. Fields: name, object.
 inline constexpr char kNameTaken[] = "bf8e1105ecd641f78597b8af5ca8af4a";
@@ -29,6 +31,8 @@ inline constexpr char kBucketBehind[] = "b628953297c0459b94c8294a40334d2c";
 inline constexpr char kRemoteLocked[] = "5e96d8cef8e7491ab784f1ccc27bcc01";
 // One attempt failed; the cycle tries again. Fields: attempt, error.
 inline constexpr char kAttemptFailed[] = "a5b3eab35a31420399a969d1d3ca8608";
+// An endpoint of etcd did not answer, and a later one did. Fields: error.
+inline constexpr char kEndpointPassedOver[] = "c14c74aa741a4ccd8acbc45f301c38cd";
 // The cycle gave up without a snapshot. Fields: error.
 inline constexpr char kBackupFailed[] = "c8b46d469b1d4706a235e01abaecbc46";
 // What etcd sent did not prove good. Fields: error.

@@ -166,6 +166,17 @@ TEST(Cycle, RetriesAsOftenAsItIsToldWithAWarningEachAndLeavesOneFile) {
   STRCMP_EQUAL(kFirst, lab.files()[0].c_str());
 }
 
+TEST(Cycle, WarnsOfAnEndpointThatDidNotAnswerWithAnIdOfItsOwn) {
+  lab.settings.host.etcd.endpoints = {"http://127.0.0.2:2379", "http://127.0.0.1:2379"};
+  lab.etcd.dead = {"http://127.0.0.2:2379"};
+  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
+  const auto told = lab.log.of("An endpoint did not answer, the next one was taken");
+  LONGS_EQUAL(1, told.size());
+  STRCMP_EQUAL(kEndpointPassedOver, std::string(told[0].message_id).c_str());
+  CHECK_TRUE(holds(told[0].fields.find("error")->second, "http://127.0.0.2:2379"));
+  LONGS_EQUAL(0, lab.log.count("Backup failed"));
+}
+
 TEST(Cycle, LeavesOneFileWhenTheMemberDiesInTheMiddleOfTheStream) {
   FakeReply cut = network_error("transfer closed");
   cut.body = snapshot_body(lab.etcd.database).substr(0, 40000);

@@ -241,7 +241,9 @@ TEST_GROUP(OffsiteBundle) {
 TEST(OffsiteBundle, GoesThereWhenItChanged) {
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
   CHECK_TRUE(lab.same_in_bucket("pki.bundle.tar.gz"));
-  LONGS_EQUAL(1, lab.log.count("Uploaded certificate bundle"));
+  const auto told = lab.log.of("Uploaded certificate bundle");
+  LONGS_EQUAL(1, told.size());
+  STRCMP_EQUAL(kBundleUploaded, std::string(told[0].message_id).c_str());
   LONGS_EQUAL(0, cycle());
   LONGS_EQUAL(0, lab.log.count("Uploaded certificate bundle"));
   LONGS_EQUAL(1, lab.s3.count("PutObject"));
