@@ -35,8 +35,8 @@ struct Options {
 
 constexpr char kFooter[] =
     "Exit status: 0 done; 64 usage; 65 the snapshot did not prove good; 69 etcd not reachable or\n"
-    "refused; 74 local storage; 75 another run in progress; 76 safe here, but not in the bucket;\n"
-    "78 configuration; 143 asked to stop; 1 anything else. What to do about each:\n"
+    "refused; 74 local storage; 75 another run in progress; 76 safe here, but something about the\n"
+    "bucket failed; 78 configuration; 143 asked to stop; 1 anything else. What to do about each:\n"
     "man etcd-snapshot. Of `status`: 0 ok, 1 warning, 2 critical, 3 unknown.\n";
 
 Result<std::unique_ptr<HttpClient>> make_http() {
@@ -209,8 +209,9 @@ void add_commands(CLI::App& app, Options& options) {
   app.add_subcommand("run", "one cycle: snapshot, verify, upload, prune; what the timer starts");
   CLI::App* const save =
       app.add_subcommand("save", "take a one-time snapshot, never pruned by age");
-  save->add_option("--name", options.name, "its name; without it rke_etcd_snapshot_<time>");
-  save->add_flag("--s3", options.s3.upload, "upload it, too; the flags below go over cluster.yml");
+  save->add_option("--name", options.name, "its name; without it rke_etcd_snapshot_<time>")
+      ->type_name("NAME");
+  save->add_flag("--s3", options.s3.upload, "upload it too; the flags below override cluster.yml");
   const auto s3_option = [save](const char* flag, std::optional<std::string>& into,
                                 const char* help, const char* type) {
     save->add_option(flag, into, help)->type_name(type);
@@ -220,10 +221,11 @@ void add_commands(CLI::App& app, Options& options) {
   s3_option("--region", options.s3.region, "the bucket's region", "REGION");
   s3_option("--s3-endpoint", options.s3.endpoint, "the server", "HOST[:PORT]");
   s3_option("--s3-endpoint-ca", options.s3.endpoint_ca,
-            "certificates of its authority, beside the system's", "FILE");
-  s3_option("--access-key", options.s3.access_key, "as --secret-key; ps shows both", "KEY");
+            "certificates of its CA, beside the system's", "FILE");
+  s3_option("--access-key", options.s3.access_key, "the access key; ps shows it", "KEY");
   s3_option("--secret-key", options.s3.secret_key,
-            "better: [s3] secret_key_file, or AWS_SECRET_ACCESS_KEY", "KEY");
+            "the secret key; ps shows it, better: [s3] secret_key_file or AWS_SECRET_ACCESS_KEY",
+            "KEY");
   CLI::App* const list =
       app.add_subcommand("list", "the snapshots here and in the bucket, newest first");
   list->add_flag("--json", options.json, "as a JSON array");
@@ -236,7 +238,7 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App* const remove = app.add_subcommand("delete", "delete one snapshot here");
   remove->add_option("NAME", options.name, "its exact name, as `list` prints it")->required();
   remove->add_flag("--force", options.force, "even the newest proven one");
-  remove->add_flag("--s3", options.remote, "in the bucket, too");
+  remove->add_flag("--s3", options.remote, "in the bucket too");
   app.add_subcommand(
       "check",
       "read the configuration, try etcd and the bucket, say what is wrong; changes nothing");

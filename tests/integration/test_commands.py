@@ -298,6 +298,13 @@ class CommandLine(Case):
         for command in COMMANDS:
             self.assertIn(command, everything)
 
+    def test_help_of_save_warns_of_keys_in_the_process_list(self):
+        text = self.agent().run("save", "--help").stdout
+        self.assertIn("--name NAME", text)
+        for key in ("access", "secret"):
+            with self.subTest(key):
+                self.assertRegex(text, f"--{key}-key KEY +the {key} key; ps shows it")
+
     def test_help_without_any_configuration(self):
         agent = self.agent()
         for arguments in (["--help"], ["--version"]):
