@@ -123,7 +123,7 @@ bool is_loopback_url(std::string_view url) {
 Result<std::string> parse_proxy(const Place& place, std::string_view text) {
   constexpr std::string_view kAccepted =
       "[scheme://][user:password@]host[:port] with the scheme http, https, socks4, socks4a, socks5 "
-      "or socks5h";
+      "or socks5h; special characters of user and password percent-encoded (@ is %40)";
   const auto bad = [&](std::string_view what) {
     return bad_setting(place, fmt::format("{} the proxy (not shown, it may hold a password)", what),
                        kAccepted);
@@ -139,6 +139,8 @@ Result<std::string> parse_proxy(const Place& place, std::string_view text) {
   }
   if (const size_t user_end = rest.rfind('@'); user_end != rest.npos) {
     if (user_end == 0) return bad("no user before the @ in");
+    // libcurl takes the first one for the end of the password.
+    if (rest.find('@') != user_end) return bad("a second @ in");
     rest.remove_prefix(user_end + 1);
   }
   if (rest.ends_with('/')) rest.remove_suffix(1);

@@ -244,12 +244,15 @@ TEST(HostIni, AProxyIsCheckedAndNeverShown) {
        {"proxy", "proxy:3128", "http://proxy:3128/", "socks5h://u:p@[::1]:1080"}) {
     STRCMP_EQUAL(text, good(std::string("[s3]\nproxy = ") + text).s3.proxy.c_str());
   }
-  for (const char* text :
-       {"gopher://u:hidden@proxy", "http://u:hidden@", "@hidden", "u:hidden@a:b"}) {
+  for (const char* text : {"gopher://u:hidden@proxy", "http://u:hidden@", "@hidden", "u:hidden@a:b",
+                           "http://u:hid@hidden@proxy", "u@v:hidden@proxy"}) {
     const std::string message = bad(std::string("[s3]\nproxy = ") + text);
     STRCMP_CONTAINS("host.conf:2: [s3] proxy: ", message.c_str());
-    CHECK(message.find("hidden") == std::string::npos);
+    CHECK(message.find("hid") == std::string::npos);
   }
+  STRCMP_CONTAINS("a second @ in the proxy", bad("[s3]\nproxy = u:p@q@proxy").c_str());
+  STRCMP_CONTAINS("%40", bad("[s3]\nproxy = u:p@q@proxy").c_str());
+  STRCMP_EQUAL("u:p%40q@proxy", good("[s3]\nproxy = u:p%40q@proxy").s3.proxy.c_str());
   CHECK(bad("[etcd]\nendpoints = http://u:hidden@a").find("hidden") == std::string::npos);
 }
 
