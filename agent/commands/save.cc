@@ -42,19 +42,23 @@ int command_save(Context& context, const std::string& name, bool upload) {
   if (context.settings.policy.timeout) {
     context.deadline = context.clock.monotonic() + *context.settings.policy.timeout;
   }
-  // Whoever waits for an answer about the bucket wants to know of a wrong file before the snapshot.
+  // What keeps the bucket from being asked costs no snapshot: it is told where the upload is due.
   std::unique_ptr<Offsite> offsite;
+  Result<void> uploaded;
   if (upload) {
     auto opened = Offsite::open(context, {.deadline = context.deadline});
-    if (!opened) return print_error(opened.error());
-    offsite = std::move(*opened);
+    if (opened) {
+      offsite = std::move(*opened);
+    } else {
+      uploaded = opened.take_error();
+    }
   }
   const auto outcome = save(context, name, offsite.get());
   if (outcome) {
     report_created(context.log, *outcome);
     report_passed_over(context.log, outcome->passed_over);
     report_health(context.log, outcome->health, "");
-    const auto uploaded = offsite ? offsite->upload(*outcome) : Result<void>();
+    if (offsite) uploaded = offsite->upload(*outcome);
     if (uploaded) return kExitOk;
     report_failure(context.log, uploaded.error());
     return exit_code(uploaded.error().kind);

@@ -45,6 +45,9 @@ struct NamedFile {
   std::string_view section, key;
   const std::string& path;
   mode_t exposed;  // the mode bits of a secret that others can read; 0: no secret
+  // Nothing can be done without it. Those of the bucket may lie on a mount that is away: that is
+  // the bucket's failure, told by who reads them, and costs no snapshot.
+  bool needed = true;
 };
 
 std::vector<NamedFile> named_files(const HostSettings& host) {
@@ -56,9 +59,7 @@ std::vector<NamedFile> named_files(const HostSettings& host) {
       {"etcd", "cert_file", host.etcd.cert_file, 0},
       {"etcd", "key_file", host.etcd.key_file, others},
       {"etcd", "password_file", host.etcd.password_file, anybody},
-      {"s3", "ca_file", host.s3.ca_file, 0},
-      {"s3", "access_key_file", host.s3.access_key_file, 0},
-      {"s3", "secret_key_file", host.s3.secret_key_file, anybody},
+      {"s3", "secret_key_file", host.s3.secret_key_file, anybody, false},
   };
   return all;
 }
@@ -94,7 +95,7 @@ Result<void> check_named_files(const std::string& host_file, const HostSettings&
     const auto line = lines.find(fmt::format("{}.{}", file.section, file.key));
     const Place place{host_file, line == lines.end() ? 0 : line->second,
                       fmt::format("[{}] {}", file.section, file.key)};
-    ES_TRY(check_readable(place, file.path));
+    if (file.needed) ES_TRY(check_readable(place, file.path));
     if (file.exposed != 0) warn_if_exposed(file.path, file.exposed, warnings);
   }
   return {};

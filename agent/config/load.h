@@ -41,7 +41,8 @@ struct ConfigPaths {
   bool host_required = false;
   std::string cluster_file = kDefaultClusterFile;
   bool cluster_required = false;
-  bool check_files = true;  // whether the files that etcd-snapshot.conf names must be readable
+  // Whether the files that etcd-snapshot.conf names must be readable; those of [s3] need not be.
+  bool check_files = true;
 };
 Result<Settings> load_settings(const ConfigPaths& paths);
 

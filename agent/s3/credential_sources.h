@@ -45,6 +45,9 @@ Result<std::optional<FoundKeys>> from_instance(const CredentialSearch& search, s
 Error bad_credentials(std::string message, std::string hint);
 Error half_a_pair(std::string_view there, std::string_view missing);
 Error no_word(std::string_view subject);
+// A file that `key` of [s3] names and that is of no use: the bucket's failure (kRemote), as it may
+// lie on a mount that is away. Names file, section and key, and says what to do.
+Error bucket_file_error(std::string_view key, Error error);
 
 // A small file that holds a key or token: without the spaces and line ends around it. kConfig,
 // naming the path: unreadable, empty, or not one word of visible ASCII. `named_by` is the setting

@@ -61,8 +61,12 @@ Found from_key_files(const CredentialSearch& search, std::string& absent) {
   if (secret_file.empty()) return half_a_pair("[s3] access_key_file", "secret_key_file");
   if (access_file.empty()) return half_a_pair("[s3] secret_key_file", "access_key_file");
   FoundKeys found;
-  ES_ASSIGN(access_key, read_secret_file(access_file, "[s3] access_key_file"));
-  ES_ASSIGN(secret_key, read_secret_file(secret_file, "[s3] secret_key_file"));
+  const auto read = [](const std::string& path, const char* key) -> Result<std::string> {
+    auto word = read_secret_file(path, std::string("[s3] ") + key);
+    return word ? std::move(word) : bucket_file_error(key, word.take_error());
+  };
+  ES_ASSIGN(access_key, read(access_file, "access_key_file"));
+  ES_ASSIGN(secret_key, read(secret_file, "secret_key_file"));
   found.keys = {access_key, secret_key, ""};
   found.source = "the file " + access_file;
   found.written_down = true;
@@ -133,6 +137,18 @@ Error bad_credentials(std::string message, std::string hint) {
   error.message = std::move(message);
   error.hint = std::move(hint);
   return error;
+}
+
+Error bucket_file_error(std::string_view key, Error error) {
+  // Of the system: what it lies on may not be mounted.
+  if ((error.code != 0 && error.code != EACCES) || error.hint.empty()) {
+    error.hint =
+        "see that the file is there and that root can read it, and that what it lies on is "
+        "mounted; until then snapshots stay on this host, and a later cycle uploads them";
+  }
+  error.kind = ErrorKind::kRemote;
+  error.retryable = false;
+  return std::move(error).within(fmt::format("[s3] {} of etcd-snapshot.conf", key));
 }
 
 Error half_a_pair(std::string_view there, std::string_view missing) {

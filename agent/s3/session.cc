@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/x509.h"
+#include "s3/credential_sources.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -13,6 +14,15 @@ constexpr size_t kMaxRootsBytes = 4 << 20;  // the bundles of whole distribution
 void append_pem(std::string& roots, const std::string& pem) {
   if (!roots.empty() && roots.back() != '\n') roots += '\n';
   roots += pem;
+}
+
+Result<std::string> read_roots(const std::string& path) {
+  auto pem = read_file(path, ErrorKind::kRemote, kMaxRootsBytes);
+  if (!pem) return bucket_file_error("ca_file", pem.take_error());
+  if (auto parsed = parse_certificates(*pem, path); !parsed) {
+    return bucket_file_error("ca_file", parsed.take_error());
+  }
+  return pem;
 }
 
 }  // namespace
@@ -32,8 +42,7 @@ Result<std::unique_ptr<S3Session>> S3Session::open(const S3Policy& policy,
   std::unique_ptr<S3Session> session(
       new S3Session(policy, settings, clock, std::move(make_http)));  // its constructor is private
   if (!settings.ca_file.empty()) {
-    ES_ASSIGN(pem, read_file(settings.ca_file, ErrorKind::kConfig, kMaxRootsBytes));
-    ES_TRY(parse_certificates(pem, "[s3] ca_file: " + settings.ca_file));
+    ES_ASSIGN(pem, read_roots(settings.ca_file));
     append_pem(session->extra_roots, pem);
   }
   if (settings.max_rate_mib_s) {

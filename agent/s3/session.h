@@ -20,7 +20,8 @@ class S3Session {
   std::unique_ptr<HttpClient> credentials_http_;  // outlives `credentials`
 
  public:
-  // Reads ca_file; kConfig where it is no certificate. `clock` and `make_http` outlive the session.
+  // Reads ca_file; kRemote where it cannot be read or is no certificate. `clock` and `make_http`
+  // outlive the session.
   static Result<std::unique_ptr<S3Session>> open(const S3Policy& policy, const S3Settings& settings,
                                                  Clock& clock, HttpFactory make_http);
   S3Session(const S3Session&) = delete;

@@ -201,16 +201,25 @@ class Failures(KeyCase):
     def test_key_files_that_are_wrong(self):
         good = self.write(self.path("good"), "A")
         empty = self.write(self.path("empty"))
-        for access, secret, error in (("/nonexistent/a", good, "/nonexistent/a"), (good, empty, empty)):
-            bucket = self.bucket()
-            host = self.keyless(bucket)
-            host.section("s3").update(access_key_file=access, secret_key_file=secret)
-            result = host.cycle()
-            self.assertExit(result, 76, 78)
-            self.assertSaid(result, error)
+        for access, secret, error in (
+                ("/nonexistent/a", good, ("[s3] access_key_file of etcd-snapshot.conf", "/nonexistent/a",
+                                          "No such file or directory")),
+                (good, empty, ("[s3] secret_key_file of etcd-snapshot.conf", empty))):
+            with self.subTest(access):
+                bucket = self.bucket()
+                host = self.keyless(bucket)
+                host.section("s3").update(access_key_file=access, secret_key_file=secret)
+                self.storm(host, error)
+                check = host.run("check")
+                self.assertIn("FAIL  " + error[0], check.stdout)
+                self.assertNotIn(check.code, (0, 1))
+                host.section("s3").update(
+                    access_key_file=self.write(self.path("access"), rgw.LAB.access_key),
+                    secret_key_file=self.write(self.path("secret"), rgw.LAB.secret_key))
+                self.calm(host, bucket)
         host.section("s3").pop("secret_key_file")
         result = host.cycle()
-        self.assertExit(result, 76, 78)
+        self.assertExit(result, 78)  # a wrong setting, wherever the files are
         self.assertSaid(result, "secret_key_file")
 
     def test_the_service_that_hands_out_nonsense(self):

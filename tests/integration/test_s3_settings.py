@@ -1,5 +1,6 @@
 """The settings of the way to the bucket, at a real server: certificates beside the system's, proxies,
 encryption, storage class, rate; the flags of `save --s3`; and what `check` says of a wrong one."""
+import os
 import metadata
 import rgw
 import s3api
@@ -57,16 +58,25 @@ class Roots(StormCase):
                 self.assertInBucket(host, bucket, host.files)
 
     def test_a_ca_file_that_is_none(self):
-        bucket = self.bucket()
-        for file, word in (("/nonexistent/ca.pem", "/nonexistent/ca.pem"),
-                           (self.write(self.path("text"), "no certificate"), "ca_file")):
-            host = self.fresh_host(bucket)
-            host.section("s3")["ca_file"] = file
-            result = host.cycle()
-            self.assertExit(result, 76, 78)
-            self.assertSaid(result, word)
-            del host.section("s3")["ca_file"]
-            self.assertExit(host.cycle(), 0)
+        fifo, text, empty = self.path("fifo"), self.path("text"), self.path("empty")
+        os.mkfifo(fifo)
+        self.write(text, "no certificate")
+        self.write(empty, "")
+        for file, why in (("/nonexistent/ca.pem", "No such file or directory"), (text, ""), (empty, ""), (fifo, ""),
+                          (self.path(), "")):
+            with self.subTest(file):
+                bucket = self.bucket()
+                host = self.fresh_host(bucket)
+                host.section("s3")["ca_file"] = file
+                self.storm(host, ("[s3] ca_file of etcd-snapshot.conf", file, why))
+                check = host.run("check")
+                self.assertIn("FAIL  [s3] ca_file of etcd-snapshot.conf", check.stdout)
+                self.assertExit(check, 76)
+                saved = host.run("save", "--s3", "--name", "by hand")
+                self.assertExit(saved, 76)
+                self.assertIn("by hand.zip", host.files)
+                del host.section("s3")["ca_file"]
+                self.calm(host, bucket)
 
 
 class Proxies(StormCase):

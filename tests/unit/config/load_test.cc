@@ -145,6 +145,16 @@ TEST(Load, NamedFilesMustBeReadable) {
   STRCMP_EQUAL(root.c_str(), good().host.etcd.ca_file.c_str());
 }
 
+// They may lie on a mount that is away: the bucket's failure, which costs no snapshot.
+TEST(Load, WhetherFilesOfTheBucketCanBeReadIsSeenWhereTheyAreUsed) {
+  put("host.conf", "[s3]\nca_file = " + root + "/none.pem\naccess_key_file = " + root +
+                       "/none\nsecret_key_file = " + root + "\n");
+  STRCMP_EQUAL((root + "/none.pem").c_str(), good().host.s3.ca_file.c_str());
+  const std::string secret = put("secret", "x", 0644);
+  put("host.conf", "[s3]\naccess_key_file = /none\nsecret_key_file = " + secret + "\n");
+  STRCMP_CONTAINS(("chmod 600 " + secret).c_str(), only_warning().c_str());
+}
+
 TEST(Load, SecretsThatOthersCanReadAreWarnedAbout) {
   const std::string secret =
       "s3backupconfig: {bucket_name: abc, access_key: a, secret_key: hidden}";

@@ -37,10 +37,16 @@ TEST(S3Session, NamesAFileThatIsNoCertificate) {
   const auto check = [this] {
     const auto session = open();
     CHECK_FALSE(session.ok());
-    CHECK_TRUE(session.error().kind == ErrorKind::kConfig);
+    // The bucket's failure: a cycle goes on without it.
+    CHECK_TRUE(session.error().kind == ErrorKind::kRemote);
+    CHECK_TRUE(holds(session.error().message, "[s3] ca_file of etcd-snapshot.conf: "));
     CHECK_TRUE(holds(session.error().message, scratch.path("ca.pem")));
+    CHECK_FALSE(session.error().hint.empty());
+    return session.error().message + " -> " + session.error().hint;
   };
-  check();  // there is none
+  const std::string missing = check();
+  CHECK_TEXT(holds(missing, "No such file or directory") && holds(missing, "mount"),
+             missing.c_str());
   for (const char* content : {"", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERT"}) {
     scratch.write("ca.pem", content);
     check();
