@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <optional>
 #include <vector>
 
 namespace etcd_snapshot {
@@ -104,12 +105,35 @@ Result<std::string> md5(std::string_view bytes) {
 
 namespace {
 
+// MD5 of a stream. Where OpenSSL refuses it, nothing fails before the end.
+class Md5 {
+ public:
+  void update(Bytes bytes) {
+    usable_ = usable_ && EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1;
+  }
+  // Empty: there is no MD5 here.
+  std::string finish() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    if (usable_ && EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1) {
+      return as_string(digest.data(), size);
+    }
+    ERR_clear_error();  // as in digest_error()
+    return {};
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, DigestDeleter> context_{EVP_MD_CTX_new()};
+  bool usable_ = context_ && EVP_DigestInit_ex(context_.get(), EVP_md5(), nullptr) == 1;
+};
+
 // Hands the range to `take`, piece by piece.
 template <typename Take>
-Result<void> read_range(int fd, int64_t offset, int64_t size, Take take) {
+Result<void> read_range(int fd, int64_t offset, int64_t size, const GoOn& go_on, Take take) {
   std::vector<std::byte> buffer(
       static_cast<size_t>(std::clamp<int64_t>(size, 0, static_cast<int64_t>(kReadBytes))));
   for (int64_t done = 0; done < size;) {
+    if (go_on) ES_TRY(go_on());
     const auto wanted =
         static_cast<size_t>(std::min<int64_t>(size - done, static_cast<int64_t>(buffer.size())));
     const ssize_t got = pread(fd, buffer.data(), wanted, offset + done);
@@ -129,27 +153,28 @@ Result<void> read_range(int fd, int64_t offset, int64_t size, Take take) {
 
 }  // namespace
 
-Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size) {
+Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size, const GoOn& go_on,
+                                    std::string* md5) {
   Sha256 digest;
-  ES_TRY(read_range(fd, offset, size, [&](Bytes bytes) { return digest.update(bytes); }));
+  std::optional<Md5> other;
+  if (md5 != nullptr) other.emplace();
+  ES_TRY(read_range(fd, offset, size, go_on, [&](Bytes bytes) {
+    if (other) other->update(bytes);
+    return digest.update(bytes);
+  }));
+  if (other) *md5 = other->finish();
   return digest.finish();
 }
 
-Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size) {
-  const std::unique_ptr<EVP_MD_CTX, DigestDeleter> context(EVP_MD_CTX_new());
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_md5(), nullptr) != 1) {
-    return digest_error("MD5");
-  }
-  ES_TRY(read_range(fd, offset, size, [&](Bytes bytes) -> Result<void> {
-    if (EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1) return {};
-    return digest_error("MD5");
+Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size, const GoOn& go_on) {
+  Md5 digest;
+  ES_TRY(read_range(fd, offset, size, go_on, [&](Bytes bytes) -> Result<void> {
+    digest.update(bytes);
+    return {};
   }));
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size_out = 0;
-  if (EVP_DigestFinal_ex(context.get(), digest.data(), &size_out) != 1 || size_out != kMd5Bytes) {
-    return digest_error("MD5");
-  }
-  return as_string(digest.data(), size_out);
+  std::string bytes = digest.finish();
+  if (bytes.empty()) return digest_error("MD5");
+  return bytes;
 }
 
 std::string to_hex(std::string_view bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,11 +38,15 @@ Result<std::string> hmac_sha256(std::string_view key, std::string_view bytes);
 Result<std::string> md5(std::string_view bytes);
 
 // SHA-256 of `size` bytes of an open file from `offset`, read with pread(2). kStorage where they
-// cannot be read or are not all there.
-Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size);
+// cannot be read or are not all there. `go_on` (may be empty) is asked before each 128 KiB; its
+// error ends it. `md5` (may be null) gets the MD5 of the same bytes, raw; empty where the host
+// forbids it.
+using GoOn = std::function<Result<void>()>;
+Result<std::string> sha256_of_range(int fd, int64_t offset, int64_t size, const GoOn& go_on = {},
+                                    std::string* md5 = nullptr);
 
-// The same for MD5.
-Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size);
+// MD5 of the same.
+Result<std::string> md5_of_range(int fd, int64_t offset, int64_t size, const GoOn& go_on = {});
 
 std::string to_hex(std::string_view bytes);  // lower case
 // Raw bytes; empty for what is no even number of hex digits.

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/digest.h"
+#include "base/stop.h"
 #include "s3/call.h"
 
 namespace etcd_snapshot {
@@ -87,19 +88,26 @@ Result<S3Client::Answer> S3Client::send_write_once(Call call, std::atomic<bool>&
   return plain;
 }
 
-Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, bool write_once) {
+Result<void> S3Client::go_on() const {
+  if (cancelled() || (!after_stop_ && stop_requested())) return cancelled_error();
+  return {};
+}
+
+Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, bool write_once,
+                                             std::string* sent_md5) {
   if (file.size < 0 || file.size > kMaxPutBytes) {
     Error error = unexpected(call, std::to_string(file.size) + " bytes are no size for one call");
     error.kind = ErrorKind::kInternal;
     return error;
   }
   call.file = &file;
-  ES_ASSIGN(digest, sha256_of_range(file.fd, file.offset, file.size));
+  const auto look = [this] { return go_on(); };
+  ES_ASSIGN(digest, sha256_of_range(file.fd, file.offset, file.size, look, sent_md5));
   call.payload_sha256 = to_hex(digest);
   const auto attempt = [&](bool with_md5) -> Result<Answer> {
     Call one = call;
     if (with_md5) {
-      ES_ASSIGN(bytes_md5, md5_of_range(file.fd, file.offset, file.size));
+      ES_ASSIGN(bytes_md5, md5_of_range(file.fd, file.offset, file.size, look));
       one.headers.emplace_back("content-md5", to_base64(bytes_md5));
     }
     return write_once ? send_write_once(std::move(one), session_.put_once_refused) : send(one);
@@ -112,12 +120,12 @@ Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, b
 }
 
 Result<std::string> S3Client::put_object(const std::string& key, const FileRange& file,
-                                         bool write_once) {
+                                         bool write_once, std::string* sent_md5) {
   const Call call{.name = "PutObject",
                   .method = "PUT",
                   .key = key,
                   .headers = object_headers(key, session_.settings)};
-  ES_ASSIGN(answer, send_file(call, file, write_once));
+  ES_ASSIGN(answer, send_file(call, file, write_once, sent_md5));
   std::string etag = strip_quotes(answer.header("etag"));
   if (etag.empty()) return unexpected(call, kNoETag);
   return etag;

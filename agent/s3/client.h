@@ -44,8 +44,10 @@ class S3Client {
   // object that is there is an error with s3_code "PreconditionFailed" and nothing is changed; a
   // server that does not know the header (501) is asked again without it. A second try after a lost
   // answer may meet the object of the first: that is the caller's to settle. Returns the ETag.
-  // Sends sse, KMS key and storage class as set.
-  Result<std::string> put_object(const std::string& key, const FileRange& file, bool write_once);
+  // Sends sse, KMS key and storage class as set. `sent_md5` (may be null) gets the MD5 of the bytes
+  // as they were read, raw; empty where the host forbids it.
+  Result<std::string> put_object(const std::string& key, const FileRange& file, bool write_once,
+                                 std::string* sent_md5 = nullptr);
 
   // Multipart. Returns the upload id; sse, KMS key and storage class as set.
   Result<std::string> create_upload(const std::string& key);
@@ -86,7 +88,8 @@ class S3Client {
   Result<Answer> send_once(const Call& call);
   // With If-None-Match, and again without where the server does not know it; `refused` remembers.
   Result<Answer> send_write_once(Call call, std::atomic<bool>& refused);
-  Result<Answer> send_file(Call call, const FileRange& file, bool write_once);
+  Result<Answer> send_file(Call call, const FileRange& file, bool write_once,
+                           std::string* sent_md5 = nullptr);
   // Asks for what a refused HEAD cannot say: where a GET of the same is refused with a code, that
   // becomes the answer. An error only where it is cancelled.
   Result<void> learn_reason(const Call& call, Answer& answer);
@@ -96,6 +99,7 @@ class S3Client {
   Error unexpected(const Call& call, const std::string& what) const;
   Error named(const Call& call, Error error) const;
   bool cancelled() const { return cancel_ != nullptr && *cancel_; }
+  Result<void> go_on() const;  // kCancelled: it was cancelled, or the process is to stop
   Nanoseconds pause(int retry, int asked_s);
   bool wait(Nanoseconds duration);  // false: cancelled
 

@@ -112,6 +112,32 @@ TEST(Digest, OfAFilesRange) {
   }
 }
 
+TEST(Digest, TwoOfARangeInOnePass) {
+  std::string text(300000, 'x');
+  const UniqueFd fd = file_of(text);
+  std::string also = "old";
+  const auto digest = sha256_of_range(fd.get(), 1, 200000, {}, &also);
+  STRCMP_EQUAL(hex_of(sha256(text.substr(1, 200000))).c_str(), hex_of(digest).c_str());
+  STRCMP_EQUAL(hex_of(md5(text.substr(1, 200000))).c_str(), to_hex(also).c_str());
+  STRCMP_EQUAL(to_hex(also).c_str(), hex_of(md5_of_range(fd.get(), 1, 200000)).c_str());
+}
+
+// A long file on a slow disk must not outlast a request to stop.
+TEST(Digest, OfARangeEndsWhereItIsToldTo) {
+  const UniqueFd fd = file_of(std::string(1 << 20, 'x'));
+  int asked = 0;
+  const auto third = [&]() -> Result<void> {
+    if (++asked < 3) return {};
+    return Error{ErrorKind::kCancelled, "enough", ""};
+  };
+  const auto one = sha256_of_range(fd.get(), 0, 1 << 20, third);
+  CHECK_TRUE(one.error().kind == ErrorKind::kCancelled);
+  LONGS_EQUAL(3, asked);
+  asked = 0;
+  CHECK_TRUE(md5_of_range(fd.get(), 0, 1 << 20, third).error().kind == ErrorKind::kCancelled);
+  LONGS_EQUAL(3, asked);
+}
+
 TEST(Digest, OfARangeThatIsNotThereIsAStorageError) {
   const UniqueFd fd = file_of("0123456789");
   const auto beyond = sha256_of_range(fd.get(), 4, 7);

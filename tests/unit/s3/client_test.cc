@@ -384,6 +384,17 @@ TEST(S3Client, RefusesWhatCannotBeSent) {
   LONGS_EQUAL(0, s3.calls.size());
 }
 
+// Gigabytes on a slow disk take longer than a service is given to stop.
+TEST(S3Client, LooksWhetherToStopWhileItReadsAFile) {
+  auto client = lab.client();
+  std::atomic<bool> cancel{true};
+  client.set_cancel(&cancel);
+  const FileRange unread{-1, 0, 1 << 20};  // reading it would be a storage error
+  CHECK_TRUE(client.upload_part("a", "i", 1, unread).error().kind == ErrorKind::kCancelled);
+  CHECK_TRUE(client.put_object("a", unread, true).error().kind == ErrorKind::kCancelled);
+  LONGS_EQUAL(0, s3.calls.size());
+}
+
 // The fake checks what S3 checks, or the tests above would not notice.
 TEST(S3Client, IsHeldToWhatS3Checks) {
   auto client = lab.client();
