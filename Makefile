@@ -114,7 +114,7 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
-	tests/unit/s3/upload_test.cc tests/unit/s3/upload_parts_test.cc \
+	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc \
 	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \

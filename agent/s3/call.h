@@ -22,6 +22,7 @@ struct S3Client::Call {
   std::string body{};
   const FileRange* file = nullptr;
   std::string payload_sha256 = kEmptySha256;
+  int patience_s = 0;  // for silence, where the settings say less
   // Which refusals are answers, too.
   bool (*accepts)(long status, const S3Fault& fault) = nullptr;
 

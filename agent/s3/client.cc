@@ -16,6 +16,9 @@ constexpr int64_t kMaxPutBytes = int64_t{5} << 30;
 constexpr int kMaxParts = 10000;
 constexpr size_t kMaxDeletes = 1000;
 constexpr int64_t kMaxRangeBytes = 1 << 20;
+// "Processing of a CompleteMultipartUpload request could take several minutes" (API Reference). To
+// give up sooner would abort what the server is still assembling.
+constexpr int kCompletePatienceS = 300;
 // Every S3 tells one of an object; a web page that answers everything with 200 does not.
 constexpr char kNoETag[] = "the answer has no ETag";
 
@@ -169,7 +172,8 @@ Result<std::string> S3Client::complete_upload(const std::string& key, const std:
             .key = key,
             .query = {{"uploadId", upload_id}},
             .headers = {{"content-type", "application/xml"}},
-            .body = complete_body(etags)};
+            .body = complete_body(etags),
+            .patience_s = kCompletePatienceS};
   ES_ASSIGN(digest, sha256(call.body));
   call.payload_sha256 = to_hex(digest);
   ES_ASSIGN(answer,

@@ -55,9 +55,9 @@ class S3Client {
   Result<std::string> upload_part(const std::string& key, const std::string& upload_id, int number,
                                   const FileRange& file);
   // `etags` from part 1 on. Returns the ETag, which may be empty. `write_once` as for put_object,
-  // where the server knows it here. A second try after a lost answer may find the upload gone
-  // (NoSuchUpload) or the object there (PreconditionFailed): that is the caller's to settle, with
-  // head().
+  // where the server knows it here. Waits five minutes for a silent server. A second try after a
+  // lost answer may find the upload gone (NoSuchUpload) or the object there (PreconditionFailed):
+  // that is the caller's to settle, with head().
   Result<std::string> complete_upload(const std::string& key, const std::string& upload_id,
                                       const std::vector<std::string>& etags, bool write_once);
   // An upload that is gone is no error.

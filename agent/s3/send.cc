@@ -14,8 +14,8 @@ constexpr size_t kMaxAnswerBytes = 8 << 20;
 // Every other answer is a few lines; four threads may read one at a time.
 constexpr size_t kMaxShortAnswerBytes = 256 << 10;
 constexpr int kCleanUpS = 10;
-// Of calls without a file. S3 may take minutes to complete an upload, and sends spaces meanwhile
-// (API Reference, CompleteMultipartUpload).
+// Of calls without a file. S3 may take minutes to complete an upload, and sends spaces meanwhile or
+// nothing (API Reference, CompleteMultipartUpload; Call::patience_s).
 constexpr int kCallS = 600;
 constexpr double kFirstPauseS = 0.5, kMaxPauseS = 20;
 constexpr int kMaxAskedS = 60;
@@ -118,7 +118,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   request.extra_roots = session_.extra_roots;
   request.proxy = settings.proxy;
   request.proxy_from_environment = settings.proxy.empty();
-  request.stall_timeout_s = settings.stall_timeout_s;
+  request.stall_timeout_s = std::max(settings.stall_timeout_s, call.patience_s);
   request.total_timeout_s = after_stop_ ? kCleanUpS : call.file != nullptr ? 0 : kCallS;
   if (!after_stop_) request.deadline = session_.deadline;
   request.error_kind = ErrorKind::kRemote;

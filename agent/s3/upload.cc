@@ -170,6 +170,9 @@ struct ObjectUpload::State {
   }
 
   Result<void> send_parts(const std::function<void(int64_t)>& progress);
+  std::string place() const { return session.location.display() + "/" + key; }
+  Error taken() const;
+  Error damaged(const std::string& etag, const std::string& expected) const;
   Result<void> check_free(S3Client& client);
   Result<UploadedObject> put_whole(S3Client& client);
   Result<UploadedObject> complete(S3Client& client);
@@ -196,38 +199,53 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
                                                     const std::string& answered_etag,
                                                     const std::string& computed_etag) {
   ES_ASSIGN(found, client.head(key));
-  const std::string place = session.location.display() + "/" + key;
   if (!found) {
-    return Error{ErrorKind::kRemote, place + ": was uploaded, but is not there",
+    return Error{ErrorKind::kRemote, place() + ": was uploaded, but is not there",
                  "look who or what deletes there, and whether the endpoint is an S3 server", true,
                  0};
   }
-  const bool md5_counts = !computed_etag.empty() && found->encryption != "aws:kms" &&
-                          found->encryption != "aws:kms:dsse";
+  const bool md5_counts = !computed_etag.empty() && !session.settings.sse.starts_with("aws:kms") &&
+                          !found->encryption.starts_with("aws:kms");
   const std::string& expected = md5_counts ? computed_etag : answered_etag;
-  if (found->size_bytes != available || (!expected.empty() && found->etag != expected)) {
-    return conflict(place + ": holds " + std::to_string(found->size_bytes) + " bytes with ETag " +
-                        found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
-                        expected + " were sent",
-                    kNotWhatWasSent);
+  const bool same_size = found->size_bytes == available;
+  if (same_size && (expected.empty() || found->etag == expected)) {
+    return UploadedObject{key, available, found->etag};
   }
-  return UploadedObject{key, available, found->etag};
+  // The server is at one with itself: nobody else wrote there.
+  if (same_size && found->etag == answered_etag) return damaged(answered_etag, expected);
+  return conflict(place() + ": holds " + std::to_string(found->size_bytes) + " bytes with ETag " +
+                      found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
+                      expected + " were sent",
+                  kNotWhatWasSent);
+}
+
+Error ObjectUpload::State::damaged(const std::string& etag, const std::string& expected) const {
+  Error reason = conflict(place() + ": holds other bytes than were sent: its ETag is " + etag +
+                              ", what was sent makes " + expected,
+                          kNotWhatWasSent);
+  reason.hint =
+      "the data changed on the way or there: a proxy between that rewrites requests, or faulty "
+      "memory or disks of the server";
+  return reason;
 }
 
 // Not every server knows If-None-Match: so that what is there already is kept, look.
 Result<void> ObjectUpload::State::check_free(S3Client& client) {
   ES_ASSIGN(there, client.head(key));
-  if (there)
-    return conflict(session.location.display() + "/" + key + ": is there already",
-                    "PreconditionFailed");
+  if (there) return taken();
   return {};
+}
+
+Error ObjectUpload::State::taken() const {
+  return conflict(place() + ": is there already", "PreconditionFailed");
 }
 
 Result<UploadedObject> ObjectUpload::State::put_whole(S3Client& client) {
   ES_TRY(check_free(client));
-  auto etag = client.put_object(key, {fd.get(), 0, available}, true);
+  std::string sent_md5;
+  auto etag = client.put_object(key, {fd.get(), 0, available}, true, &sent_md5);
   if (!etag) return etag.take_error();
-  return compare(client, *etag, "");
+  return compare(client, *etag, is_md5(*etag) ? to_hex(sent_md5) : "");
 }
 
 Result<UploadedObject> ObjectUpload::State::complete(S3Client& client) {
@@ -235,13 +253,13 @@ Result<UploadedObject> ObjectUpload::State::complete(S3Client& client) {
   const std::string computed = multipart_etag(etags);
   auto etag = client.complete_upload(key, upload_id, etags, true);
   if (etag) return compare(client, *etag, computed);
-  // The answer may be lost although the call was carried out, and a second one refused because of
-  // the first; then the object tells.
-  if (computed.empty() || etag.error().kind == ErrorKind::kCancelled) return etag.take_error();
+  // The answer may be lost or late although the call was carried out, and a second one refused
+  // because of the first; then the object tells.
+  if (etag.error().kind == ErrorKind::kCancelled) return etag.take_error();
   const auto found = client.head(key);
-  if (found && *found && (*found)->size_bytes == available && (*found)->etag == computed) {
-    return UploadedObject{key, available, computed};
-  }
+  if (!found || !*found || (*found)->size_bytes != available) return etag.take_error();
+  if ((*found)->etag == computed) return UploadedObject{key, available, computed};
+  if (computed.empty()) return taken();  // whose it is, the bytes tell
   return etag.take_error();
 }
 

@@ -286,6 +286,14 @@ class Parts(StormCase):
                 parts = -(-os.path.getsize(os.path.join(host.directory, key)) // (5 * MIB))
                 self.assertRegex(self.api.head(bucket, key)["etag"], f'-{parts}"$')
 
+    def test_a_complete_that_takes_longer_than_a_stall(self):
+        """The server assembles, and says nothing meanwhile."""
+        bucket, weather = self.bucket(), self.weather()
+        rule = weather.when(wx.delay(9), "POST", query="^uploadId", times=None)
+        self.survives(self.fresh_host(bucket, weather), bucket)
+        self.assertEqual(rule.hits, 1)
+        self.assertEqual(len(weather.calls("POST", query="^uploads")), 1)
+
     def test_a_lost_complete_without_retries(self):
         bucket, weather = self.bucket(), self.weather()
         weather.when(wx.lose_answer(), "POST", query="^uploadId", times=None)

@@ -1,101 +1,14 @@
-#include "s3/upload.h"
+#include "upload_lab.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <thread>
-
 #include "base/stop.h"
-#include "client_lab.h"
-
-#include <CppUTest/TestHarness.h>
 
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
-namespace {
-
-constexpr int64_t kPart = 1 << 20;
-constexpr auto kPatience = 20s;
-
-// Bytes that differ from part to part.
-std::string bytes_of(int64_t size) {
-  std::string bytes(static_cast<size_t>(size), '\0');
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + i / 65536);
-  return bytes;
-}
-
-template <typename Holds>
-bool comes_true(Holds holds) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
-  return holds();
-}
-
-// Keeps calls waiting until it is opened, or until they are cancelled.
-struct Gate {
-  std::atomic<bool> open{false};
-  std::atomic<int> inside{0}, passed{0}, most{0};
-  void pass(const FakeCall& call) {
-    const int now = ++inside;
-    for (int before = most; before < now && !most.compare_exchange_weak(before, now);) continue;
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (!open && (call.request.cancel == nullptr || !*call.request.cancel) &&
-           std::chrono::steady_clock::now() < end) {
-      std::this_thread::sleep_for(1ms);
-    }
-    --inside;
-    ++passed;
-  }
-};
-
-}  // namespace
-
-TEST_GROUP(ObjectUpload) {
-  ClientLab lab;
-  FakeS3& s3 = lab.s3;
-  UniqueFd file{memfd_create("growing", MFD_CLOEXEC)};
-  std::string content;
-  Gate gate;
-
-  void setup() override {
-    lab.settings.part_size_mib = 1;
-    lab.settings.retries = 0;  // threads share the clock
-  }
-  void fill(int64_t size) {
-    content = bytes_of(size);
-    CHECK_TRUE(pwrite(file.get(), content.data(), content.size(), 0) == size);
-    CHECK_TRUE(ftruncate(file.get(), size) == 0);
-  }
-  std::unique_ptr<ObjectUpload> begin(const std::string& key = "p1/a.zip") {
-    return std::make_unique<ObjectUpload>(lab.session(), key,
-                                          UniqueFd(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)), 0);
-  }
-  // A whole file in one go.
-  Result<UploadedObject> send(int64_t size, const std::string& key = "p1/a.zip") {
-    fill(size);
-    return begin(key)->finish(size);
-  }
-  void hold_parts() {
-    s3.latency = [this](const FakeCall& call) {
-      if (call.operation == "UploadPart") gate.pass(call);
-    };
-  }
-  // `change` happens right after `operation`, before anybody else looks.
-  void after(const std::string& operation, const std::function<void()>& change) {
-    s3.after = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
-      if (call.operation == operation) change();
-      return std::nullopt;
-    };
-  }
-  void check_conflict(const Result<UploadedObject>& done, const char* what) {
-    CHECK_FALSE_TEXT(done.ok(), what);
-    if (done) return;
-    CHECK_TRUE_TEXT(done.error().kind == ErrorKind::kRemote, what);
-    STRCMP_EQUAL_TEXT("PreconditionFailed", done.error().s3_code.c_str(), what);
-    CHECK_TEXT(holds(done.error().message, "p1/a.zip"), done.error().message.c_str());
-  }
-};
+TEST_GROUP_BASE(ObjectUpload, UploadBase){};
 
 TEST(ObjectUpload, SendsWhatIsSmallerThanAPartInOneCallOnceItIsWhole) {
   fill(kPart - 1);
@@ -285,94 +198,12 @@ TEST(ObjectUpload, WorksWithServersThatDoNotKnowTheCondition) {
   }
 }
 
-TEST(ObjectUpload, SettlesALostAnswerToCompleteByALook) {
-  lab.settings.retries = 1;
-  s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
-    if (call.operation != "CompleteMultipartUpload" || lab.given++ > 0) return std::nullopt;
-    return lost_connection();
-  };
-  const auto done = send(2 * kPart);
-  CHECK_TRUE(done.ok());
-  LONGS_EQUAL(2, s3.count("CompleteMultipartUpload"));
-  STRCMP_EQUAL(s3.objects().at("p1/a.zip").etag.c_str(), done->etag.c_str());
-  CHECK_TRUE(s3.objects().at("p1/a.zip").bytes == content);
-}
-
-TEST(ObjectUpload, BelievesNoLookThatShowsSomethingElse) {
-  s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
-    if (call.operation != "CompleteMultipartUpload") return std::nullopt;
-    s3.put("p1/a.zip", content + "?");
-    return s3_error(404, "NoSuchUpload");
-  };
-  const auto done = send(2 * kPart);
-  CHECK_FALSE(done.ok());
-  STRCMP_EQUAL("NoSuchUpload", done.error().s3_code.c_str());
-}
-
-TEST(ObjectUpload, RefusesAnObjectThatIsNotWhatWasSent) {
-  const struct {
-    const char* what;
-    std::function<void(FakeS3::Objects&)> change;
-    const char* part;
-  } rows[] = {{"size", [](auto& objects) { objects["p1/a.zip"].bytes.pop_back(); }, "holds "},
-              {"etag", [](auto& objects) { objects["p1/a.zip"].etag[0] ^= 1; }, "with ETag "},
-              {"gone", [](auto& objects) { objects.clear(); }, "is not there"}};
-  for (const auto& row : rows) {
-    for (const int64_t size : {int64_t{100}, 2 * kPart}) {
-      s3.buckets["backups"].clear();
-      after(size == 100 ? "PutObject" : "CompleteMultipartUpload",
-            [&] { row.change(s3.buckets["backups"]); });
-      const auto done = send(size);
-      CHECK_FALSE_TEXT(done.ok(), row.what);
-      CHECK_TRUE(done.error().kind == ErrorKind::kRemote);
-      CHECK_TEXT(holds(done.error().message, row.part), done.error().message.c_str());
-    }
-  }
-}
-
 TEST(ObjectUpload, TriesAPartAgain) {
   lab.settings.concurrency = 1;
   lab.settings.retries = 2;
   lab.first(2, "UploadPart", s3_error(503, "SlowDown"));
   CHECK_TRUE(send(2 * kPart).ok());
   LONGS_EQUAL(4, s3.count("UploadPart"));
-}
-
-// A name that is taken and an object that went wrong need different answers.
-TEST(ObjectUpload, SaysOfNothingButATakenNameThatItIsTaken) {
-  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag[0] ^= 1; });
-  const auto done = send(2 * kPart);
-  CHECK_FALSE(done.ok());
-  CHECK_TRUE(done.error().s3_code != "PreconditionFailed");
-}
-
-TEST(ObjectUpload, ComparesWithWhatItSentWhereCompleteSaysNoETag) {
-  s3.empty_etag = true;
-  CHECK_TRUE(send(2 * kPart).ok());
-  s3.buckets["backups"].clear();
-  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag = "other-2"; });
-  CHECK_FALSE(send(2 * kPart).ok());
-}
-
-TEST(ObjectUpload, TakesETagsThatAreNoDigestsUnderKms) {
-  lab.settings.sse = "aws:kms";
-  s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
-    const bool complete = call.operation == "CompleteMultipartUpload";
-    if (!complete && call.operation != "PutObject") return std::nullopt;
-    const std::string etag = "0123456789abcdef0123456789abcdef" + std::string(complete ? "-2" : "");
-    s3.buckets["backups"]["p1/a.zip"].etag = etag;
-    if (!complete) return FakeAnswer{200, {{"etag", "\"" + etag + "\""}}};
-    return FakeAnswer{
-        200,
-        {},
-        "<CompleteMultipartUploadResult><ETag>" + etag + "</ETag></CompleteMultipartUploadResult>"};
-  };
-  for (const int64_t size : {int64_t{100}, 2 * kPart}) {
-    s3.buckets["backups"].clear();
-    const auto done = send(size);
-    CHECK_TEXT(done.ok(), done ? "" : done.error().message.c_str());
-    CHECK_TRUE(done->etag.starts_with("0123456789abcdef"));
-  }
 }
 
 TEST(ObjectUpload, EndsWhenTheProcessIsAskedToStopAndAbortsAllTheSame) {
