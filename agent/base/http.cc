@@ -23,6 +23,9 @@ constexpr long kUploadBufferBytes = 256 * 1024;
 constexpr int64_t kExpectBytes = 1 << 20;
 constexpr long kExpectTimeoutMs = 1000;
 
+// Bytes a second: a file of gigabytes that goes slower comes to no end.
+constexpr long kLeastFileSpeed = 1024;
+
 struct CurlDeleter {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
@@ -299,7 +302,7 @@ class CurlClient final : public HttpClient {
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout_s));
     if (request.rate == nullptr) {  // else Transfer::stalled() looks
-      set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+      set(CURLOPT_LOW_SPEED_LIMIT, request.file_body ? kLeastFileSpeed : 1L);
       set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout_s));
     }
     set(CURLOPT_TIMEOUT, static_cast<long>(request.total_timeout_s));

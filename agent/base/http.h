@@ -50,12 +50,14 @@ struct HttpRequest {
   std::string extra_roots;
   std::string proxy;                    // empty: none, whatever the environment says
   bool proxy_from_environment = false;  // where proxy is empty: https_proxy, no_proxy, ...
-  // Gigabytes are to come, from a peer that sends them in small pieces: they are read some at a time.
+  // Gigabytes are to come, from a peer that sends them in small pieces: they are read some at a
+  // time.
   bool bulk_response = false;
-  int connect_timeout_s = 10;           // TCP and TLS handshake
-  int stall_timeout_s = 60;             // no byte for so long is an error
-  int total_timeout_s = 0;              // 0 = none
-  std::optional<Nanoseconds> deadline;  // Clock::monotonic() of the whole cycle's end
+  int connect_timeout_s = 10;  // TCP and TLS handshake
+  // No byte for so long is an error; of a file_body without `rate`: less than 1 KiB a second.
+  int stall_timeout_s = 60;
+  int total_timeout_s = 0;                         // 0 = none
+  std::optional<Nanoseconds> deadline;             // Clock::monotonic() of the whole cycle's end
   ErrorKind error_kind = ErrorKind::kUnavailable;  // of network errors
   // Ends the transfer with kCancelled when it becomes true; set by another thread. May be null.
   const std::atomic<bool>* cancel = nullptr;

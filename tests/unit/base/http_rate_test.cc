@@ -63,6 +63,28 @@ TEST(HttpRate, AServerThatStopsReadingIsAStall) {
   done = true;
 }
 
+// One byte in a while is not the end of the world for a list, but gigabytes come to no end so.
+TEST(HttpRate, AFileThatGoesSlowerThanAKibibyteASecondIsAStall) {
+  std::atomic<bool> done{false};
+  LoopbackServer server([&](Wire& wire, SeenRequest& request) {
+    if (!wire.read_body(request)) return false;
+    if (!wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")) return false;
+    for (int i = 0; i < 100 && !done; ++i) {
+      if (!wire.send("x")) return false;
+      RealClock().sleep_for(50ms);
+    }
+    return false;
+  });
+  const TemporaryFile file(pattern(1000));
+  put(server.url(), {file.fd.get(), 0, 1000});
+  request_.headers = {"Expect:"};
+  request_.stall_timeout_s = 2;
+  const Error error = failure();
+  LONGS_EQUAL(28, error.code);  // CURLE_OPERATION_TIMEDOUT
+  CHECK_TRUE(error.retryable);
+  done = true;
+}
+
 TEST(HttpRate, WaitingForItEndsWithCancelAndDeadline) {
   LoopbackServer server(take);
   RateLimit limit(clock_, 10);
