@@ -73,8 +73,8 @@ bool Transfer::must_end() {
   if (!request.deadline || RealClock().monotonic() < *request.deadline) return false;
   Error error;
   error.kind = request.error_kind;
-  error.message = origin(request.url) + ": the time for the whole cycle is over";
-  error.hint = "raise backup_config.timeout, or find out why it takes so long";
+  error.message = origin(request.url) + ": the time limit is over";
+  error.hint = "find out why it takes so long, or raise backup_config.timeout if that is set";
   failure = std::move(error);
   return true;
 }

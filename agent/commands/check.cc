@@ -163,7 +163,7 @@ void check_validity(const std::string& path, UnixSeconds now, Findings& findings
     findings.warn(problem, "renew it, or set the clock");
   } else if (first.not_after - now < kSoon) {
     findings.warn(
-        fmt::format("{} is valid for {} more only", path, human_age(first.not_after - now)),
+        fmt::format("{} is valid for only {} more", path, human_age(first.not_after - now)),
         "renew it");
   } else {
     findings.ok(fmt::format("{} is valid until {}", path, format_utc(first.not_after)));

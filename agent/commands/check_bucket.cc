@@ -23,7 +23,7 @@ void check_roots(const S3Session& session, UnixSeconds now, Findings& findings) 
     if (!problem.empty()) {
       findings.warn(problem, "put the new one in its place, or set the clock");
     } else if (certificate.not_after - now < kSoon) {
-      findings.warn(fmt::format("the authority {} is valid for {} more only", certificate.subject,
+      findings.warn(fmt::format("the authority {} is valid for only {} more", certificate.subject,
                                 human_age(certificate.not_after - now)),
                     "put the new one in its place");
     } else {
@@ -103,9 +103,11 @@ void check_bucket(Context& context, Findings& findings) {
   findings.ok("objects can be looked at; writing and deleting is not tried");
   const auto uploads = offsite.client().list_uploads(session.prefix(), "", "");
   if (!uploads) {
-    findings.note(
-        "uploads that were interrupted cannot be listed (s3:ListBucketMultipartUploads): let a "
-        "lifecycle rule of the bucket abort incomplete multipart uploads");
+    const Error& error = uploads.error();
+    findings.note("uploads that were interrupted cannot be listed (" +
+                  (error.s3_code == "AccessDenied" ? "s3:ListBucketMultipartUploads is not allowed"
+                                                   : error.message) +
+                  "): let a lifecycle rule of the bucket abort incomplete multipart uploads");
   }
   if (policy.folder.empty() && counts->others > 0) {
     findings.note(

@@ -37,7 +37,7 @@ Result<std::string> check_secret(const Place& place, const std::string& value) {
 Result<std::string> check_bucket(const Place& place, const std::string& value) {
   if (value.size() >= 3 && value.size() <= 63 && is_name(value)) return value;
   return bad_value(place, "not the name of a bucket:", value,
-                   "3 to 63 letters, digits, points, hyphens and underscores");
+                   "3 to 63 letters, digits, dots, hyphens and underscores");
 }
 
 Result<std::string> check_region(const Place& place, const std::string& value) {

@@ -28,6 +28,10 @@ constexpr char kWhatToSet[] =
     "set access_key and secret_key in cluster.yml, or [s3] access_key_file and secret_key_file in "
     "etcd-snapshot.conf, or give this machine a role that may use the bucket";
 
+constexpr char kByHand[] =
+    "; keys that only the service gets (LoadCredential=): CREDENTIALS_DIRECTORY=/etc/etcd-snapshot "
+    "etcd-snapshot check";
+
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpaces = " \t\r\n\v\f";
   const size_t begin = text.find_first_not_of(kSpaces);
@@ -256,6 +260,8 @@ class CredentialChain final : public CredentialSource {
     Error none;
     none.kind = ErrorKind::kRemote;
     none.hint = kWhatToSet;
+    // $NOTIFY_SOCKET: of the service itself.
+    if (inputs_.environment("NOTIFY_SOCKET").empty()) none.hint += kByHand;
     for (const CredentialStep step : kSteps) {
       std::string absent;
       auto found = step(search, absent);

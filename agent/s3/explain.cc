@@ -74,6 +74,11 @@ std::string skew_text(std::optional<std::chrono::seconds> skew) {
 
 // --- the hint
 
+constexpr char kOrPath[] =
+    "; where the server takes the bucket's name from the path, set [s3] lookup = path";
+// Of a code that nobody knows here, where the status does not tell either.
+constexpr char kUnknownHint[] = "see the server's message and its log (request id)";
+
 struct HintValue {
   std::string_view name;
   std::string value;
@@ -136,8 +141,9 @@ std::string elsewhere(const S3CallName& name, const HttpResponse& response, cons
 
 std::vector<HintValue> hint_values(const S3CallName& name, const HttpResponse& response,
                                    const S3Fault& fault, std::optional<std::chrono::seconds> skew) {
-  return {{"source", name.source.empty() ? "the settings" : name.source},
+  return {{"source", "the keys from " + (name.source.empty() ? "the settings" : name.source)},
           {"bucket", name.bucket},
+          {"or_path", name.bucket_in_host ? kOrPath : ""},
           {"region", name.region.empty() ? "no region" : name.region},
           {"elsewhere", elsewhere(name, response, fault)},
           {"action", action_of(name)},
@@ -209,8 +215,10 @@ void explain_fault(const S3CallName& name, long status, const S3Fault& fault,
     error.hint = fill_in(row->hint, values);
     if (fault.code == "AccessDenied" && reads_object(name)) error.hint += kNotListedHint;
     if (row->again != Again::kByStatus) error.retryable = row->again == Again::kYes;
-  } else if (const StatusMeaning* const by_status = meaning_of(status)) {
-    error.hint = fill_in(by_status->hint, values);
+  } else {
+    // What 400 means without a word is no help where there are words.
+    const StatusMeaning* const by_status = status == 400 ? nullptr : meaning_of(status);
+    error.hint = by_status == nullptr ? kUnknownHint : fill_in(by_status->hint, values);
   }
 }
 

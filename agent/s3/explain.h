@@ -21,7 +21,11 @@ struct S3CallName {
   std::string region;  // that it was signed with
   std::string source;  // of the credentials
   UnixSeconds now;
-  std::string kept_as{};  // what [s3] wants of an object: "sse = AES256"; empty: nothing
+  std::string kept_as{};        // what [s3] wants of an object: "sse = AES256"; empty: nothing
+  bool bucket_in_host = false;  // dns style
+  // What is trusted beside the system's roots, as a sentence goes on: " and [s3] ca_file"; empty:
+  // nothing.
+  std::string roots{};
 };
 // "PutObject https://s3.example.com/bucket/key"
 std::string to_string(const S3CallName& name);
@@ -49,8 +53,7 @@ ProxyInUse proxy_for(const std::string& url, const std::string& setting,
 // A network error of base/http on the way to the bucket: the same error with call, bucket and what
 // to look at (name not found, proxy, refused, untrusted certificate, stall). A proxy's user and
 // password are in no message.
-Error explain_network(const S3CallName& name, Error error, bool custom_roots,
-                      const ProxyInUse& proxy);
+Error explain_network(const S3CallName& name, Error error, const ProxyInUse& proxy);
 
 // Seconds that Retry-After asks for (a number or an HTTP date, RFC 9110 10.2.3), 0 for none.
 int retry_after_s(const HttpResponse& response, UnixSeconds now);

@@ -58,8 +58,7 @@ bool is_excepted(std::string_view host, std::string_view no_proxy) {
 }
 
 // OpenSSL's and curl's words (X509_verify_cert_error_string(3), curl's lib/vtls).
-std::string certificate_hint(const S3CallName& name, const std::string& message,
-                             bool custom_roots) {
+std::string certificate_hint(const S3CallName& name, const std::string& message) {
   if (contains(message, "subject name") || contains(message, "does not match") ||
       contains(message, "mismatch")) {
     std::string hint = "endpoint in cluster.yml must be a name that the server's certificate holds";
@@ -74,16 +73,40 @@ std::string certificate_hint(const S3CallName& name, const std::string& message,
     return "the server's certificate, or one above it, has expired: renew it there; or the clock "
            "of this host is ahead (timedatectl)";
   }
-  if (custom_roots) {
-    return "it is checked against the system's roots, custom_ca of cluster.yml and [s3] ca_file: "
-           "one of them must be the authority that signed it, not the server's certificate of old";
+  if (!name.roots.empty()) {
+    return "it is checked against the system's roots" + name.roots +
+           ": one of them must hold the CA certificate that signed it; an old CA certificate does "
+           "not";
   }
   return "it is checked against the system's roots: put the certificate of the authority that "
          "signed it into custom_ca of cluster.yml, or name it in [s3] ca_file";
 }
 
-std::string network_hint(const S3CallName& name, const Error& error, bool custom_roots,
-                         const ProxyInUse& proxy) {
+// libcurl-errors(3): of a name, a TCP connection or a handshake; else data came too slowly.
+std::string timeout_hint(const std::string& message, const ProxyInUse& proxy) {
+  const std::string_view what = without_origin(message);
+  const bool connecting = contains(what, "connect") || contains(what, "resolving");
+  std::string hint =
+      "the server or something on the way to it does not answer: a firewall, a wrong address, an "
+      "overloaded server";
+  if (!connecting) hint += " ([s3] stall_timeout_s says how long is waited)";
+  if (!proxy.url.empty()) hint += "; the way leads over " + proxy_text(proxy);
+  return hint;
+}
+
+std::string not_found_hint(const S3CallName& name, const std::string& message) {
+  // Its names hold the region, and are never without the bucket.
+  const bool amazon = contains(name.where, ".amazonaws.com");
+  const std::string host =
+      without_origin(message) == message ? "" : " " + peer_text(host_of(message), 300);
+  std::string hint = std::string("check endpoint") + (amazon ? " and region" : "") +
+                     " in cluster.yml, and this host's DNS (getent hosts" + host + ")";
+  if (!amazon && contains(message, name.bucket + "."))
+    hint += "; where the bucket is no part of the server's name, set [s3] lookup = path";
+  return hint;
+}
+
+std::string network_hint(const S3CallName& name, const Error& error, const ProxyInUse& proxy) {
   const std::string& message = error.message;
   // "CONNECT tunnel failed, response 407", "Received HTTP code 407 from proxy after CONNECT".
   if (error.code != kTimedOut && contains(message, "CONNECT") && contains(message, "407")) {
@@ -96,30 +119,21 @@ std::string network_hint(const S3CallName& name, const Error& error, bool custom
   switch (error.code) {
     case kProxyNotFound:
       return "the name of " + proxy_text(proxy) + " is not found: check it, and this host's DNS";
-    case kNotFound: {
-      std::string hint = "check endpoint in cluster.yml, and this host's DNS (getent hosts)";
-      if (contains(message, name.bucket + "."))
-        hint += "; where the bucket is no part of the server's name, set [s3] lookup = path";
-      return hint;
-    }
+    case kNotFound:
+      return not_found_hint(name, message);
     case kNoConnection:
       if (!proxy.url.empty())
         return "is " + proxy_text(proxy) + " running, and may this host reach it?";
       return "nothing listens there, or a firewall refuses: check endpoint and port in "
              "cluster.yml, and whether the server is up";
-    case kTimedOut: {
-      std::string hint =
-          "the server or something on the way to it does not answer: a firewall, a wrong address, "
-          "an overloaded server ([s3] stall_timeout_s says how long is waited)";
-      if (!proxy.url.empty()) hint += "; the way leads over " + proxy_text(proxy);
-      return hint;
-    }
+    case kTimedOut:
+      return timeout_hint(message, proxy);
     case kTlsFailed:
       return "check that the server speaks TLS 1.2 on that port (write http:// in endpoint if it "
              "speaks none)";
     case kBadCertificate:
     case kBadCertificateOld:
-      return certificate_hint(name, message, custom_roots);
+      return certificate_hint(name, message);
     case kPartialFile:
     case kNoAnswer:
     case kSendFailed:
@@ -159,11 +173,10 @@ ProxyInUse proxy_for(const std::string& url, const std::string& setting,
   return {};
 }
 
-Error explain_network(const S3CallName& name, Error error, bool custom_roots,
-                      const ProxyInUse& proxy) {
+Error explain_network(const S3CallName& name, Error error, const ProxyInUse& proxy) {
   // Neither a stop nor a file that cannot be read is the network's fault.
   if (error.kind == ErrorKind::kCancelled || error.kind == ErrorKind::kStorage) return error;
-  error.hint = network_hint(name, error, custom_roots, proxy);
+  error.hint = network_hint(name, error, proxy);
   error.message = to_string(name) + ": " + std::string(without_origin(error.message));
   return error;
 }

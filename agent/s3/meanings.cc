@@ -6,22 +6,27 @@ namespace etcd_snapshot {
 namespace {
 
 constexpr char kKmsHint[] =
-    "the key of [s3] sse_kms_key_id: it must exist, be enabled, lie in the bucket's region, and "
-    "{source} must be allowed kms:GenerateDataKey and kms:Decrypt";
+    "the KMS key (of [s3] sse_kms_key_id or of the bucket's default encryption) must exist, be "
+    "enabled, lie in the bucket's region, and {source} must be allowed kms:GenerateDataKey and "
+    "kms:Decrypt";
 constexpr char kLockedHint[] =
     "the object is locked (object lock, legal hold): it stays until its retention has passed";
 constexpr char kRegionHint[] = "{elsewhere}";
 constexpr char kExpiredHint[] =
-    "the credentials of {source} have expired: renew them, or check what should; a wrong clock of "
-    "this host (timedatectl) looks the same";
+    "{source} have expired: renew them, or check what should; a wrong clock of this host "
+    "(timedatectl) looks the same";
 constexpr char kTokenHint[] =
     "the session token of {source} is malformed or belongs to another key: set all three anew; "
     "keys without a session token need none";
-constexpr char kBusyHint[] = "the server asks for patience; should it last, lower [s3] concurrency";
+constexpr char kBusyHint[] = "the server is busy (throttling); if it lasts, lower [s3] concurrency";
+constexpr char kUnavailableHint[] =
+    "the server is overloaded, or a load balancer has no server behind it: look whether it is up; "
+    "if it is only busy, lower [s3] concurrency";
 constexpr char kServerHint[] =
     "the server's own trouble, which often passes; should it last, ask whoever runs it";
 constexpr char kFullHint[] =
-    "the bucket or the server is full: raise its quota, or keep fewer snapshots";
+    "the bucket or the server is full: raise its quota, or free room there with `etcd-snapshot "
+    "prune` (a cycle whose upload fails deletes nothing there) and keep fewer snapshots";
 constexpr char kDamagedHint[] =
     "the data changed on the way: a proxy between that rewrites requests, or faulty memory";
 constexpr char kEndpointHint[] =
@@ -34,12 +39,12 @@ constexpr CodeMeaning kCodes[] = {
     // kms-keyid: ..." (rgw_kms.cc).
     {"InvalidAccessKeyId", "kms", kKmsHint, Again::kNo},
     {"InvalidAccessKeyId", "",
-     "the server does not know the access key, which comes from {source}: is it of this server, "
-     "and was it deleted or disabled?",
+     "the server does not know the access key of {source}: is it of this server, and was it "
+     "deleted or disabled?",
      Again::kNo},
     {"SignatureDoesNotMatch", "",
-     "the secret key, which comes from {source}, does not belong to the access key (cut off? a "
-     "space in it?), or a proxy changes the request on its way",
+     "the secret key of {source} does not belong to the access key (cut off? a space in it?), or "
+     "a proxy changes the request on its way",
      Again::kNo},
     {"RequestTimeTooSkewed", "", kClockHint, Again::kNo},
     {"RequestExpired", "", kClockHint, Again::kNo},
@@ -56,8 +61,8 @@ constexpr CodeMeaning kCodes[] = {
     {"AccessDenied", "worm protected", kLockedHint, Again::kNo},
     {"AccessDenied", "kms:", kKmsHint, Again::kNo},
     {"AccessDenied", "explicit deny",
-     "a policy (of the bucket, of {source}, or of the organisation) denies it in so many words; it "
-     "needs {action}",
+     "a policy (of the bucket, of the user or role of {source}, or of the organisation) denies it "
+     "in so many words; it needs {action}",
      Again::kNo},
     {"AccessDenied", "", "allow {action} to {source}", Again::kNo},
     {"AllAccessDenied", "", "allow {action} to {source}", Again::kNo},
@@ -70,8 +75,7 @@ constexpr CodeMeaning kCodes[] = {
      Again::kNo},
     // Where it goes.
     {"NoSuchBucket", "",
-     "create the bucket {bucket}, or correct bucket_name in cluster.yml; where the server takes "
-     "the bucket's name from the path, set [s3] lookup = path",
+     "create the bucket {bucket}, or correct bucket_name or endpoint in cluster.yml{or_path}",
      Again::kNo},
     {"InvalidBucketName", "", "correct bucket_name in cluster.yml", Again::kNo},
     {"NoSuchKey", "", "the object is not there, or not any more", Again::kNo},
@@ -132,7 +136,7 @@ constexpr CodeMeaning kCodes[] = {
     {"RequestThrottled", "", kBusyHint, Again::kYes},
     {"TooManyRequests", "", kBusyHint, Again::kYes},
     {"BandwidthLimitExceeded", "", kBusyHint, Again::kYes},
-    {"ServiceUnavailable", "", kBusyHint, Again::kYes},
+    {"ServiceUnavailable", "", kUnavailableHint, Again::kYes},
     {"InternalError", "", kServerHint, Again::kYes},
     {"XMinioServerNotInitialized", "", kServerHint, Again::kYes},
     {"RequestTimeout", "",
@@ -175,7 +179,7 @@ constexpr StatusMeaning kStatuses[] = {
      Again::kNo},
     {502, "Bad Gateway", "a proxy or load balancer does not reach the server behind it",
      Again::kYes},
-    {503, "Service Unavailable", kBusyHint, Again::kYes},
+    {503, "Service Unavailable", kUnavailableHint, Again::kYes},
     {504, "Gateway Timeout", "a proxy or load balancer gets no answer from the server behind it",
      Again::kYes},
     {505, "HTTP Version Not Supported", kEndpointHint, Again::kNo},

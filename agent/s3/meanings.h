@@ -9,9 +9,9 @@ namespace etcd_snapshot {
 enum class Again { kByStatus, kYes, kNo };
 
 // One row for what a server may say. A row with `text` holds only where the message has it, in any
-// case; the first that fits counts. In hints, {source}, {bucket}, {region} (that it was signed
-// with), {elsewhere} (where the server says the bucket is, and what to set), {action} and {skew}
-// are filled in.
+// case; the first that fits counts. In hints, {source} ("the keys from cluster.yml"), {bucket},
+// {region} (that it was signed with), {elsewhere} (where the server says the bucket is, and what to
+// set), {or_path} (of dns style: what else to set), {action} and {skew} are filled in.
 struct CodeMeaning {
   const char* code;
   const char* text;

@@ -66,6 +66,14 @@ std::string kept_as(const S3Settings& settings) {
   return text;
 }
 
+// S3CallName::roots.
+std::string roots_text(const S3Policy& policy, const S3Settings& settings) {
+  const bool by_flag = policy.custom_ca_place.starts_with("--s3-endpoint-ca");
+  const std::string ca = by_flag ? "--s3-endpoint-ca" : "custom_ca of cluster.yml";
+  if (policy.custom_ca.empty()) return settings.ca_file.empty() ? "" : " and [s3] ca_file";
+  return settings.ca_file.empty() ? " and " + ca : ", " + ca + " and [s3] ca_file";
+}
+
 std::string process_environment(const char* name) {
   const char* const value = getenv(name);
   return value == nullptr ? std::string() : std::string(value);
@@ -96,9 +104,16 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   ES_ASSIGN(keys, session_.credentials->get(after_stop_));
   const S3Address address = session_.location.address();
   const UnixSeconds now = session_.clock.now();
-  const S3CallName name{
-      call.name,      session_.location.display(),    call.key, session_.policy.bucket_name,
-      address.region, session_.credentials->source(), now,      kept_as(settings)};
+  const S3CallName name{call.name,
+                        session_.location.display(),
+                        call.key,
+                        session_.policy.bucket_name,
+                        address.region,
+                        session_.credentials->source(),
+                        now,
+                        kept_as(settings),
+                        address.base_path.empty(),
+                        roots_text(session_.policy, settings)};
   const std::string query = canonical_query(call.query);
   ES_ASSIGN(signed_headers, sign_request({call.method, address.path(call.key), query,
                                           address.authority, call.headers, call.payload_sha256},
@@ -133,7 +148,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
     if (body.too_large) return unexpected(call, done.error().message);
     const ErrorKind kind = done.error().kind;
     if (kind != ErrorKind::kRemote && kind != ErrorKind::kConfig) return done.take_error();
-    return explain_network(name, done.take_error(), !session_.extra_roots.empty(),
+    return explain_network(name, done.take_error(),
                            proxy_for(request.url, settings.proxy, process_environment));
   }
   answer.body = std::move(body.text);

@@ -4,6 +4,7 @@ import os
 import shutil
 
 import rgw
+import s3_faults
 from agent import POLICY
 from case import EXPIRED
 from s3hosts import HOST, BucketCase, old, same_second
@@ -263,6 +264,23 @@ class Commands(BucketCase):
                      "CN=private CA"):
             self.assertIn(line, result.stdout)
         self.assertEqual(self.api.list(bucket), puts)
+
+    def test_check_says_why_interrupted_uploads_cannot_be_listed(self):
+        bucket, weather = self.bucket(), self.weather()
+        host = self.host(bucket, weather)
+        self.assertExit(host.cycle(), 0)
+        for act, said, unsaid in (
+                (s3_faults.error(403, "AccessDenied"), "s3:ListBucketMultipartUploads is not allowed", "HTTP"),
+                (s3_faults.error(500, "InternalError", "out of order"), "InternalError: out of order",
+                 "s3:ListBucketMultipartUploads")):
+            weather.clear()
+            rule = weather.when(act, "GET", query="(^|&)uploads")
+            result = host.run("check")
+            self.assertNotIn("FAIL", result.stdout)
+            self.assertEqual(rule.hits, 1)
+            line, = [line for line in result.stdout.splitlines() if "interrupted" in line]
+            self.assertIn(said, line)
+            self.assertNotIn(unsaid, line)
 
     def test_check_of_a_bucket_that_is_not_there(self):
         bucket = self.bucket()

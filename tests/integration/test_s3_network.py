@@ -121,7 +121,7 @@ class Certificates(StormCase):
             ca_text = text.read()
         other_ca, stranger = certificates.other_authority()
         for what, pair, error, hint in (
-                ("another CA", stranger, ("not accepted", "CN=other CA", "not trusted"), ("custom_ca", "ca_file")),
+                ("another CA", stranger, ("not accepted", "CN=other CA", "not trusted"), ("custom_ca", "CA certificate")),
                 ("expired", certificates.expired(), ("not accepted", "expired", "2020-01-02"),
                  ("renew", "timedatectl")),
                 ("not yet valid", dated(certificates, "early.pem", "20990101000000Z", "20990201000000Z"),
@@ -135,7 +135,7 @@ class Certificates(StormCase):
                          "custom_ca of cluster.yml")
         with self.subTest("the CA of another"), open(other_ca) as text:
             self.spoiled(certificates.server, certificates, ("not accepted", "CN=private CA"),
-                         "one of them must be the authority", ca_text=text.read())
+                         "one of them must hold the CA certificate that signed it", ca_text=text.read())
 
     def test_tls_and_none(self):
         bucket = self.bucket()

@@ -84,8 +84,8 @@ class Refusals(StormCase):
     def test_errors_of_s3(self):
         for act, calls, error, hint in (
                 (wx.error(500, "InternalError"), (WHOLE, LIST), "InternalError", "server's own trouble"),
-                (wx.error(503, "SlowDown", Retry_After=1), (WHOLE, LIST), "SlowDown", ("patience", "concurrency")),
-                (wx.answer(503, Retry_After=1), (HEAD, WHOLE), "HTTP 503", "patience"),
+                (wx.error(503, "SlowDown", Retry_After=1), (WHOLE, LIST), "SlowDown", ("throttling", "concurrency")),
+                (wx.answer(503, Retry_After=1), (HEAD, WHOLE), "HTTP 503", "a load balancer has no server"),
                 (wx.error(403, "AccessDenied"), (WHOLE,), "AccessDenied", "allow s3:PutObject on arn:aws:s3:::"),
                 (wx.error(403, "AccessDenied"), (LIST,), "AccessDenied", "allow s3:ListBucket on arn:aws:s3:::"),
                 (wx.error(403, "RequestTimeTooSkewed", more="<ServerTime>2020-01-01T00:00:00Z</ServerTime>"),
@@ -107,7 +107,7 @@ class Refusals(StormCase):
                 (404, (WHOLE, LIST), ("HTTP 404", "HTML"), "endpoint"),
                 (407, (WHOLE,), "HTTP 407", "[s3] proxy"),
                 (502, (HEAD, WHOLE, LIST), "HTTP 502", "proxy or load balancer"),
-                (503, (LIST,), ("HTTP 503", "HTML"), ""),
+                (503, (LIST,), ("HTTP 503", "HTML"), "a load balancer has no server"),
                 (504, (WHOLE,), "HTTP 504", "gets no answer")):
             self.refused(f"HTML {status}", wx.answer(status, wx.HTML, **html), calls, error, hint)
 

@@ -96,7 +96,7 @@ TEST(HttpRate, WaitingForItEndsWithCancelAndDeadline) {
   request_.deadline = clock_.monotonic() + 300ms;
   Error error = failure();
   CHECK_TRUE(error.kind == ErrorKind::kRemote);
-  STRCMP_CONTAINS("the time for the whole cycle is over", error.message.c_str());
+  STRCMP_CONTAINS("the time limit is over", error.message.c_str());
   request_.deadline.reset();
   std::thread canceller([&] {
     RealClock().sleep_for(300ms);

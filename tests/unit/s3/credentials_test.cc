@@ -161,7 +161,11 @@ TEST(Credentials, SaysOfEveryStepWhyItHadNothing) {
       "Connection refused",
       error.message.c_str());
   check_hints(error, "set access_key and secret_key in cluster.yml");
+  // Whoever runs a command by hand does not have what the service is given.
+  check_hints(error, "CREDENTIALS_DIRECTORY=/etc/etcd-snapshot etcd-snapshot check");
   LONGS_EQUAL(2, http.requests.size());
+  environment["NOTIFY_SOCKET"] = "/run/systemd/notify";
+  CHECK_FALSE(holds(failure(*chain()).hint, "CREDENTIALS_DIRECTORY"));
 }
 
 // Each thread of an upload would wait for it anew.

@@ -10,14 +10,51 @@ TEST(ExplainNetwork, NamesTheCallWithoutSayingTheHostTwice) {
   Error error{ErrorKind::kRemote,
               "https://bucket.s3.example.com:8443: Could not resolve host: bucket.s3.example.com",
               "a hint of below", true, 6};
-  error = explain_network(name, error, false, {});
+  error = explain_network(name, error, {});
   STRCMP_EQUAL(
       "PutObject https://s3.example.com/bucket/key: Could not resolve host: bucket.s3.example.com",
       error.message.c_str());
   CHECK_TRUE(error.retryable);
   LONGS_EQUAL(6, error.code);
-  check_hints(error, "check endpoint");
+  check_hints(error, "check endpoint in cluster.yml");
+  check_hints(error, "(getent hosts bucket.s3.example.com)");
   check_hints(error, "lookup = path");
+}
+
+TEST(ExplainNetwork, NamesTheRegionWhereAmazonsNameIsNotFound) {
+  name.where = "https://s3.eu-central-9.amazonaws.com/bucket";
+  const Error error =
+      explain_network(name,
+                      {ErrorKind::kRemote,
+                       "https://bucket.s3.eu-central-9.amazonaws.com: Could not resolve host: "
+                       "bucket.s3.eu-central-9.amazonaws.com",
+                       "", true, 6},
+                      {});
+  STRCMP_EQUAL(
+      "check endpoint and region in cluster.yml, and this host's DNS (getent hosts "
+      "bucket.s3.eu-central-9.amazonaws.com)",
+      error.hint.c_str());
+}
+
+// Connecting has a time of its own.
+TEST(ExplainNetwork, NamesTheStallTimeoutOnlyWhereItWasOver) {
+  for (const char* text :
+       {"Connection timed out after 10001 milliseconds", "SSL connection timeout",
+        "Connection timeout after 10000 ms", "Resolving timed out after 10000 milliseconds",
+        "Failed to connect to s3.example.com port 443 after 10001 ms: Timeout was reached"}) {
+    const Error error = explain_network(
+        name, {ErrorKind::kRemote, std::string("https://s3.example.com: ") + text, "", true, 28},
+        {});
+    CHECK_FALSE_TEXT(holds(error.hint, "stall_timeout_s"), text);
+    check_hints(error, "firewall");
+  }
+  for (const char* text : {"no byte moved for 60 seconds", "Operation too slow."}) {
+    check_hints(explain_network(name,
+                                {ErrorKind::kRemote,
+                                 std::string("https://connect.example.com: ") + text, "", true, 28},
+                                {}),
+                "stall_timeout_s");
+  }
 }
 
 TEST(ExplainNetwork, HintsByWhatTheNetworkDid) {
@@ -35,13 +72,15 @@ TEST(ExplainNetwork, HintsByWhatTheNetworkDid) {
       {6, "Could not resolve host: s3.example.com", false, "", "getent hosts"},
       {7, "Connection refused", false, "", "nothing listens there"},
       {7, "Connection refused", false, kProxy, "is the proxy proxy.example.com:3128"},
-      {28, "Operation timed out", false, "", "stall_timeout_s"},
+      {28, "Operation too slow. Less than 1 bytes/sec transferred the last 60 seconds", false, "",
+       "stall_timeout_s"},
       {28, "Operation timed out", false, kProxy, "over the proxy proxy.example.com:3128"},
       {35, "wrong version number", false, "", "write http:// in endpoint"},
       {60, "its certificate is not accepted: unable to get local issuer certificate", false, "",
        "custom_ca of cluster.yml"},
       {60, "its certificate is not accepted: self-signed certificate", true, "",
-       "the authority that signed it"},
+       "the system's roots and custom_ca of cluster.yml: one of them must hold the CA certificate "
+       "that signed it"},
       {60, "its certificate is not accepted: certificate has expired", true, "", "renew it there"},
       {60, "its certificate is not accepted: certificate is not yet valid", true, "",
        "timedatectl"},
@@ -68,7 +107,8 @@ TEST(ExplainNetwork, HintsByWhatTheNetworkDid) {
     Error error{ErrorKind::kRemote, std::string("https://s3.example.com: ") + row.text,
                 "a hint of below", true, row.code};
     const ProxyInUse proxy{row.proxy, *row.proxy != '\0' ? "[s3] proxy" : ""};
-    error = explain_network(name, error, row.roots, proxy);
+    name.roots = row.roots ? " and custom_ca of cluster.yml" : "";
+    error = explain_network(name, error, proxy);
     check_says(error, std::string("PutObject https://s3.example.com/bucket/key: ") + row.text);
     check_hints(error, row.hints);
     CHECK_FALSE_TEXT(holds(error.hint, "word@p"), error.hint.c_str());
@@ -83,17 +123,17 @@ TEST(ExplainNetwork, DoesNotTakeTheCertificatesNameForTheBuckets) {
        "https://a.test: its certificate is not accepted: SSL: no alternative certificate subject "
        "name matches target host name 'a.test' (it is for bucket.example.com)",
        "", false, 60},
-      true, {});
+      {});
   CHECK_FALSE_TEXT(holds(error.hint, "lookup"), error.hint.c_str());
 }
 
 TEST(ExplainNetwork, TellsOfTlsBehindAPlainEndpoint) {
   for (const int code : {52, 55, 56}) {
     const Error reset{ErrorKind::kRemote, "http://s3.example.com: ended", "", true, code};
-    CHECK_FALSE(holds(explain_network(name, reset, false, {}).hint, "http://"));
+    CHECK_FALSE(holds(explain_network(name, reset, {}).hint, "http://"));
     S3CallName plain = name;
     plain.where = "http://s3.example.com/bucket";
-    check_hints(explain_network(plain, reset, false, {}),
+    check_hints(explain_network(plain, reset, {}),
                 "if that port speaks TLS, take http:// out of endpoint");
   }
 }
@@ -139,7 +179,7 @@ TEST(ExplainNetwork, TellsAProxyWithoutItsPassword) {
   for (const char* url : {"http://user:pass@word@p.test:1/", "user:pass@p.test:1", "p.test:1",
                           "socks5://us/er:pa/ss@p.test:1/x"}) {
     for (const int code : {5, 7, 28, 97}) {
-      const Error error = explain_network(name, {ErrorKind::kRemote, "x", "", true, code}, false,
+      const Error error = explain_network(name, {ErrorKind::kRemote, "x", "", true, code},
                                           {url, "https_proxy of the environment"});
       check_hints(error, "the proxy p.test:1 (https_proxy of the environment)");
       CHECK_FALSE_TEXT(holds(error.hint, "pa"), error.hint.c_str());
@@ -149,7 +189,7 @@ TEST(ExplainNetwork, TellsAProxyWithoutItsPassword) {
 
 TEST(ExplainNetwork, LeavesWhatIsNotTheNetworksFault) {
   for (const ErrorKind kind : {ErrorKind::kCancelled, ErrorKind::kStorage}) {
-    const Error error = explain_network(name, Error{kind, "stopped", "why", false, 4}, false, {});
+    const Error error = explain_network(name, Error{kind, "stopped", "why", false, 4}, {});
     STRCMP_EQUAL("stopped", error.message.c_str());
     STRCMP_EQUAL("why", error.hint.c_str());
     CHECK_TRUE(error.kind == kind);

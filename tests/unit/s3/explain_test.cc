@@ -45,20 +45,21 @@ TEST(Explain, KnowsWhatEachCodeAsksFor) {
     const char *code, *message, *hints;
     bool retryable;
   } rows[] = {
-      {403, "InvalidAccessKeyId", "", "which comes from cluster.yml", false},
+      {403, "InvalidAccessKeyId", "", "the access key of the keys from cluster.yml", false},
       {403, "InvalidAccessKeyId", "Failed to retrieve the actual key, kms-keyid: no-such-key",
        "sse_kms_key_id", false},
-      {403, "SignatureDoesNotMatch", "", "the secret key, which comes from cluster.yml", false},
+      {403, "SignatureDoesNotMatch", "", "the secret key of the keys from cluster.yml", false},
       {403, "RequestTimeTooSkewed", "", "timedatectl", false},
-      {400, "ExpiredToken", "", "have expired", false},
-      {400, "InvalidToken", "", "session token of cluster.yml", false},
+      {400, "ExpiredToken", "", "the keys from cluster.yml have expired: renew", false},
+      {400, "InvalidToken", "", "session token of the keys from cluster.yml", false},
+      {403, "NotSignedUp", "", "the account of the keys from cluster.yml has no S3", false},
       {403, "InvalidClientTokenId", "", "session token", false},
       {403, "AccessDenied", "Access Denied.",
-       "allow s3:PutObject on arn:aws:s3:::bucket/* to cluster.yml", false},
+       "allow s3:PutObject on arn:aws:s3:::bucket/* to the keys from cluster.yml", false},
       {403, "AccessDenied", "Access Denied because object protected by Object Lock.", "locked",
        false},
       {403, "AccessDenied", "User: x is not authorized to perform: kms:GenerateDataKey",
-       "sse_kms_key_id", false},
+       "(of [s3] sse_kms_key_id or of the bucket's default encryption) must exist", false},
       {403, "AccessDenied", "with an explicit deny in a resource-based policy", "denies", false},
       {400, "InvalidRequest", "Object is WORM protected and cannot be overwritten", "locked",
        false},
@@ -74,24 +75,26 @@ TEST(Explain, KnowsWhatEachCodeAsksFor) {
       {400, "BadDigest", "", "changed on the way", true},
       {400, "XAmzContentSHA256Mismatch", "", "changed on the way", true},
       {400, "KMS.DisabledException", "", "sse_kms_key_id", false},
-      {400, "KMS.ThrottlingException", "", "patience", true},
+      {400, "KMS.ThrottlingException", "", "busy", true},
       {400, "KMS.NotFoundException", "", "sse_kms_key_id", false},
-      {403, "QuotaExceeded", "", "full", false},
+      {403, "QuotaExceeded", "", "`etcd-snapshot prune`", false},
       {507, "XMinioStorageFull", "", "full", false},
       {412, "PreconditionFailed", "", "is there already", false},
       {409, "OperationAborted", "", "somebody else", true},
       {409, "ConditionalRequestConflict", "", "somebody else", true},
-      {503, "SlowDown", "", "concurrency", true},
+      {503, "SlowDown", "", "busy (throttling); if it lasts, lower [s3] concurrency", true},
       {400, "ThrottlingException", "", "concurrency", true},
-      {503, "ServiceUnavailable", "", "patience", true},
+      {503, "ServiceUnavailable", "", "a load balancer has no server behind it", true},
       {500, "InternalError", "", "server", true},
       {200, "InternalError", "", "server", true},  // of CompleteMultipartUpload
       {200, "AccessDenied", "", "s3:PutObject", false},
       {400, "RequestTimeout", "", "slowly", true},
       // Not in the table: the status decides.
-      {400, "Unheard", "", "", false},
-      {503, "Unheard", "", "patience", true},
-      {599, "Unheard", "", "", true},
+      {400, "Unheard", "", "see the server's message and its log (request id)", false},
+      {409, "Unheard", "", "see the server's message and its log (request id)", false},
+      {403, "Unheard", "", "allow s3:PutObject", false},
+      {503, "Unheard", "", "a load balancer has no server behind it", true},
+      {599, "Unheard", "", "its log (request id)", true},
   };
   for (const auto& row : rows) {
     const Error error = answer(row.status, fault(row.code, row.message));
@@ -155,6 +158,16 @@ TEST(Explain, TellsHowFarTheClocksAreApart) {
   check_hints(answer(403, fault("RequestTimeTooSkewed", "",
                                 "<ServerTime>2018-05-04T17:40:16Z</ServerTime>")),
               "60 minutes ahead of");
+}
+
+TEST(Explain, OffersTheOtherLookupOnlyWhereItWouldBeAnother) {
+  const std::string none = fault("NoSuchBucket", "");
+  const std::string path = answer(404, none).hint;
+  STRCMP_EQUAL("create the bucket bucket, or correct bucket_name or endpoint in cluster.yml",
+               path.c_str());
+  name.bucket_in_host = true;
+  check_hints(answer(404, none), "create the bucket bucket, or correct bucket_name");
+  check_hints(answer(404, none), "set [s3] lookup = path");
 }
 
 TEST(Explain, MentionsTheClockWhereTheCodeDoesNot) {
@@ -224,7 +237,8 @@ TEST(Explain, TellsThatAnAnswerIsNotOfS3) {
       {407, "", "HTTP 407 Proxy Authentication Required", "[s3] proxy = http://user:password@",
        false},
       {413, "<html>nginx", "no S3 answer: HTML", "client_max_body_size", false},
-      {429, "", "HTTP 429", "patience", true},
+      {429, "", "HTTP 429", "busy", true},
+      {503, "", "HTTP 503", "a load balancer has no server behind it", true},
       {408, "", "HTTP 408", "slowly", true},
       {501, "", "HTTP 501 Not Implemented", "storage_class", false},
       {502, "<html>nginx", "HTTP 502 Bad Gateway", "does not reach the server behind it", true},

@@ -53,6 +53,32 @@ TEST(S3Session, NamesAFileThatIsNoCertificate) {
   }
 }
 
+TEST(S3Session, TellsWhichRootsACertificateWasCheckedAgainst) {
+  scratch.write("ca.pem", certificate("two"));
+  const std::string pem = certificate("one"), file = scratch.path("ca.pem");
+  const struct {
+    std::string custom_ca, place, ca_file, hint;
+  } rows[] = {
+      {"", "", "", "the system's roots: put the certificate"},
+      {pem, "cluster.yml:3: custom_ca", "", "roots and custom_ca of cluster.yml: one of them"},
+      {pem, "--s3-endpoint-ca /c", "", "roots and --s3-endpoint-ca: one of them"},
+      {"", "", file, "roots and [s3] ca_file: one of them"},
+      {pem, "--s3-endpoint-ca /c", file, "roots, --s3-endpoint-ca and [s3] ca_file: one of"}};
+  for (const auto& row : rows) {
+    ClientLab own;
+    own.policy.custom_ca = row.custom_ca;
+    own.policy.custom_ca_place = row.place;
+    own.settings.ca_file = row.ca_file;
+    own.s3.before = [](const FakeCall&) {
+      FakeAnswer refused;
+      refused.network = Error{ErrorKind::kRemote, "its certificate is not accepted", "", false, 60};
+      return refused;
+    };
+    const std::string hint = own.client().head("a").error().hint;
+    CHECK_TEXT(holds(hint, row.hint), hint.c_str());
+  }
+}
+
 TEST(S3Session, HasWhatTheSettingsSayAndNoMore) {
   const auto plain = open();
   CHECK_TRUE(plain.ok());
