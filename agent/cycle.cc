@@ -26,8 +26,11 @@ namespace {
 // long, to give somebody the time to read the warning.
 constexpr int64_t kMaxClockHoldS = 24 * 3600;
 
-// The bucket has until the next snapshot is due, and with the shortest intervals this.
-constexpr Nanoseconds kLeastBucketTime = std::chrono::seconds(60);
+// So long before the next cycle is due the bucket has had its time: an upload that is aborted then
+// (10 s at most), the pruning here and the end of the process come after it. systemd starts nothing
+// while the service still runs: the next cycle would be late, and all after it.
+constexpr Nanoseconds kMargin = std::chrono::seconds(30);
+constexpr int kMarginOfInterval = 4;  // the part of an interval that it is at most
 
 // Backups that the bucket lacks outlive the retention while more than this is free: below 15
 // percent a kubelet on the same file system begins to evict (its default for imagefs.available).
@@ -146,7 +149,8 @@ class Cycle {
 
   void open_offsite() {
     if (!policy_.s3) return;
-    bucket_deadline_ = started_ + std::max(policy_.interval, kLeastBucketTime);
+    bucket_deadline_ =
+        started_ + policy_.interval - std::min(kMargin, policy_.interval / kMarginOfInterval);
     Offsite::Patience patience;
     if (context_.deadline && *context_.deadline <= bucket_deadline_) {
       bucket_deadline_ = *context_.deadline;

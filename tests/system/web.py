@@ -1,11 +1,14 @@
-"""What stands in for the world outside of the host: a bucket that refuses everything, and a proxy that
-lets nothing through. Both only note what they were asked."""
+"""What stands in for the world outside of the host: a bucket that refuses everything, a proxy that lets nothing
+through, and a bucket that hangs. The first two note what they were asked."""
 import http.server
 import re
 import threading
 
 DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>AccessDenied</Code><Message>Access Denied</Message><RequestId>1</RequestId></Error>"""
+BEGUN = b"""<?xml version="1.0" encoding="UTF-8"?>
+<InitiateMultipartUploadResult><Bucket>backups</Bucket><Key>k</Key><UploadId>1</UploadId>
+</InitiateMultipartUploadResult>"""
 
 
 class Refusing:
@@ -50,3 +53,48 @@ class Refusing:
         """Those that requests were signed with (the scope of Signature Version 4 begins with the key)."""
         return {found.group(1) for _, _, header in self.requests
                 if (found := re.search(r"Credential=([^/]+)/", header))}
+
+
+class Hanging:
+    """A bucket that begins every upload and then says nothing more: neither to its parts nor to the request to
+    abort it."""
+
+    def __init__(self):
+        ended = self.ended = threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self, status, body=b""):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_HEAD(self):
+                self.answer(404)
+
+            def do_POST(self):
+                self.answer(200, BEGUN)
+
+            def hang(self):
+                ended.wait()
+                self.close_connection = True
+
+            do_GET = do_PUT = do_DELETE = hang
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.server.shutdown()
+        self.server.server_close()

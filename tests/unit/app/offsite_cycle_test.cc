@@ -162,6 +162,30 @@ TEST(OffsiteCycle, EndsTheBacklogWhenItsTimeIsOverAndGoesOnLater) {
   LONGS_EQUAL(6, lab.objects().size());
 }
 
+// systemd starts nothing while the service still runs: the cycle that is due then would be late.
+TEST(OffsiteCycle, LeavesTheBucketBeforeTheNextCycleIsDue) {
+  const std::vector<std::pair<Nanoseconds, Nanoseconds>> table = {
+      {1min, 45s}, {2min, 90s}, {5min, 4min + 30s}, {12h, 12h - 30s}};
+  for (const auto& [interval, until] : table) {
+    lab.settings.policy.interval = interval;
+    const Nanoseconds start = lab.clock.monotonic();
+    LONGS_EQUAL_TEXT(0, next_cycle(), lab.log.text().c_str());
+    CHECK_FALSE(s3.calls.empty());
+    for (const FakeCall& call : s3.calls) {
+      CHECK_TEXT(call.request.deadline == start + 5min + until,
+                 (call.operation + " at " + std::to_string(interval.count())).c_str());
+    }
+  }
+}
+
+TEST(OffsiteCycle, HasNoMoreTimeForTheBucketThanForTheCycle) {
+  lab.settings.policy.timeout = 40s;
+  const Nanoseconds start = lab.clock.monotonic();
+  LONGS_EQUAL(0, command_run(lab.context));
+  CHECK_FALSE(s3.calls.empty());
+  for (const FakeCall& call : s3.calls) CHECK_TRUE(call.request.deadline == start + 40s);
+}
+
 TEST(OffsiteCycle, ComparesNothingThatItRemembers) {
   lab.add_snapshot(1h);
   lab.add_snapshot(2h);
