@@ -79,7 +79,7 @@ systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/syst
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
-	agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/cycle.cc \
+	agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/news.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
@@ -123,7 +123,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
 	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
-	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
+	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc tests/unit/app/locks_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
 	tests/unit/app/status_verdict_test.cc \
 	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \

@@ -5,9 +5,8 @@
 #include <algorithm>
 
 #include "base/exit_code.h"
-#include "base/go_duration.h"
 #include "base/human.h"
-#include "base/stop.h"
+#include "news.h"
 #include "offsite.h"
 #include "prune.h"
 #include "report.h"
@@ -22,15 +21,13 @@
 namespace etcd_snapshot {
 namespace {
 
-// A clock that was set ahead makes everything look old; pruning waits for the retention, at most so
-// long, to give somebody the time to read the warning.
-constexpr int64_t kMaxClockHoldS = 24 * 3600;
-
 // So long before the next cycle is due the bucket has had its time: an upload that is aborted then
 // (10 s at most), the pruning here and the end of the process come after it. systemd starts nothing
 // while the service still runs: the next cycle would be late, and all after it.
 constexpr Nanoseconds kMargin = std::chrono::seconds(30);
 constexpr int kMarginOfInterval = 4;  // the part of an interval that it is at most
+// For the pruning here alone.
+constexpr Nanoseconds kRest = std::chrono::seconds(5);
 
 // Backups that the bucket lacks outlive the retention while more than this is free: below 15
 // percent a kubelet on the same file system begins to evict (its default for imagefs.available).
@@ -44,68 +41,70 @@ class Cycle {
   int run() {
     started_ = context_.clock.monotonic();
     figures_.local.pruned = 0;
-    const std::string runtime_dir = runtime_directory();
-    auto lock = take_run_lock(runtime_dir);
+    auto lock = take_run_lock(runtime_dir_);
     if (!lock) return fail(lock.error());
-    state_ = read_run_state(runtime_dir);
-    state_.snapshot.clear();  // of the run before
-    announce();
-    announce_warnings();
-    watch_clock();
+    lock_ = std::move(*lock);
+    state_ = read_run_state(runtime_dir_);
+    announce_settings(context_, state_);
+    clock_hold_s_ = watch_clock(context_, state_);
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
-    state_.finished = format_utc(context_.clock.now());
-    state_.exit_code = exit_code_;
-    if (auto written = write_run_state(runtime_dir, state_); !written) {
-      // Costs no more than a line too many at the next run.
-      context_.log.write({.level = LogLevel::kWarning,
-                          .message = "Couldn't save state",
-                          .fields = {{"error", written.error().message}}});
-    }
+    remember_run();
     tell_of_bucket();
     return exit_code_;
   }
 
  private:
-  // The container said this when it started; a timer's activations say it when there is news in it.
-  void announce() {
-    const std::string creation = format_go_duration(policy_.interval);
-    const bool counted =
-        context_.settings.host.snapshots.retention_unit == RetentionUnit::kSnapshots;
-    const std::string retention =
-        counted ? std::to_string(policy_.retention_number) : format_go_duration(policy_.retention);
-    if (creation == state_.creation && retention == state_.retention) return;
-    state_.creation = creation;
-    state_.retention = retention;
-    context_.log.write({.message = "Initializing Rolling Backups",
-                        .fields = {{"creation", creation}, {"retention", retention}},
-                        .message_id = kInitializing});
-  }
-
-  // Once, and again when they change; `check` always tells them.
-  void announce_warnings() {
-    std::string all;
-    for (const ConfigWarning& warning : context_.settings.warnings) all += warning.message + "\n";
-    if (all == state_.warnings) return;
-    state_.warnings = all;
-    for (const ConfigWarning& warning : context_.settings.warnings) {
-      warn("Configuration warning", {{"warning", warning.message}}, kConfigWarning);
+  // The state is written by whoever has the lock: two runs, one of which was with its bucket, must
+  // not undo what the other noted. Where another run has it now, that one tells of itself.
+  void remember_run() {
+    if (!lock_) {
+      auto lock = take_run_lock(runtime_dir_);
+      if (!lock) return;
+      lock_ = std::move(*lock);
+      state_ = read_run_state(runtime_dir_);
     }
+    state_.finished = format_utc(context_.clock.now());
+    state_.exit_code = exit_code_;
+    state_.snapshot = snapshot_;
+    save_state();
   }
 
-  void watch_clock() {
-    const auto since_boot_s =
-        std::chrono::duration_cast<std::chrono::seconds>(context_.clock.monotonic()).count();
-    const auto retention_s =
-        std::chrono::duration_cast<std::chrono::seconds>(policy_.retention).count();
-    const int64_t jump = note_clock(state_, context_.clock.now().time_since_epoch().count(),
-                                    since_boot_s, std::min(retention_s, kMaxClockHoldS));
-    clock_hold_s_ = std::max<int64_t>(state_.prune_hold_until_s - since_boot_s, 0);
-    if (jump == 0) return;
-    warn("The clock was set ahead",
-         {{"reason", "set ahead by " + format_go_duration(std::chrono::seconds(jump))},
-          {"wait", format_go_duration(std::chrono::seconds(clock_hold_s_))}},
-         kPruneSkipped);
+  void save_state() {
+    const auto written = write_run_state(runtime_dir_, state_);
+    if (written || state_failed_) return;
+    state_failed_ = true;
+    // Costs no more than a line too many at the next run.
+    warn("Couldn't save state", {{"error", written.error().message}});
+  }
+
+  // A bucket may take its time; what others do here meanwhile is theirs.
+  void leave_directory() {
+    save_state();
+    lock_.reset();
+  }
+
+  // Waits for a snapshot that is being taken meanwhile, but not until the next one is due. False:
+  // it is still being taken, or the process was asked to stop.
+  bool return_to_directory() {
+    Nanoseconds until =
+        std::min(context_.clock.monotonic() + kLockPatience, started_ + policy_.interval - kRest);
+    if (context_.deadline) until = std::min(until, *context_.deadline);
+    auto lock = wait_for_lock(take_run_lock, runtime_dir_, context_.clock, until);
+    if (!lock && lock.error().kind == ErrorKind::kBusy) {
+      warn("Nothing is pruned in this cycle, the next one does it",
+           {{"reason", lock.error().message}}, kPruneSkipped);
+    } else if (!lock && lock.error().kind == ErrorKind::kCancelled) {
+      fail(lock.error());
+    } else if (!lock) {
+      prune_failed(lock.error());
+    }
+    if (!lock) return false;
+    lock_ = std::move(*lock);
+    // Another run, or a hand at the clock.
+    state_ = read_run_state(runtime_dir_);
+    clock_hold_s_ = watch_clock(context_, state_);
+    return true;
   }
 
   void snapshot_and_prune() {
@@ -131,7 +130,7 @@ class Cycle {
   void take_and_tidy(SnapshotDirectory& directory) {
     auto outcome = take(directory);
     if (outcome) {
-      state_.snapshot = outcome->base;
+      snapshot_ = outcome->base;
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
@@ -142,8 +141,13 @@ class Cycle {
       if (outcome.error().kind == ErrorKind::kCancelled) return;
     }
     bundle(directory);
-    // Before pruning here: what the bucket lacks is known only then.
-    if (!to_bucket(directory, outcome)) return;
+    if (offsite_error_) settle_remote(*offsite_error_, outcome.ok());
+    if (offsite_) {
+      // Before pruning here: what the bucket lacks is known only then.
+      leave_directory();
+      if (!to_bucket(directory, outcome)) return;
+      if (!outcome || !return_to_directory()) return;
+    }
     if (outcome) prune(directory, *outcome);
   }
 
@@ -170,13 +174,13 @@ class Cycle {
 
   // False: the process was asked to stop.
   bool to_bucket(SnapshotDirectory& directory, const Result<SnapshotOutcome>& outcome) {
-    if (offsite_error_) settle_remote(*offsite_error_, outcome.ok());
-    if (!offsite_) return true;
     if (outcome) {
       if (auto uploaded = offsite_->upload(*outcome); !uploaded) {
         return settle_remote(uploaded.error(), true);
       }
     }
+    const auto lock = enter_bucket();
+    if (!lock) return settle_remote(lock.error(), false);
     auto tidied = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
                                              .cluster_healthy = outcome && outcome->health.healthy,
                                              .clock_hold = clock_hold_s_ > 0,
@@ -184,6 +188,18 @@ class Cycle {
     if (offsite_->prune_failed()) settle(kExitRemote);
     if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);
     return tidied || settle_remote(tidied.error(), false);
+  }
+
+  // Waits for another process as long as the bucket has time.
+  Result<UniqueFd> enter_bucket() {
+    auto lock = take_bucket_lock(runtime_dir_);
+    if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
+    context_.progress.phase(Phase::kBucket, "waiting: " + lock.error().message);
+    lock = wait_for_lock(take_bucket_lock, runtime_dir_, context_.clock, bucket_deadline_);
+    if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
+    Error error = lock.take_error();
+    error.hint = "the next cycle goes on; if that process hangs, end it";
+    return error;
   }
 
   // `ours`: it is this cycle's backup that the bucket lacks. False where the process was asked to
@@ -240,7 +256,7 @@ class Cycle {
       prune_failed(plan.error());
       return {};
     }
-    warn_of_what_holds(*plan);
+    report_holds(context_.log, *plan, clock_hold_s_);
     note_pruned(carry_out(context_, directory, *plan, [&] {
       const auto space = directory.free_space();
       return space && missing_bytes(*space, needed) <= 0;
@@ -289,8 +305,10 @@ class Cycle {
   void prune(SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
     report_health(context_.log, outcome.health, ", nothing is pruned");
     context_.progress.phase(Phase::kPrune, "pruning");
+    // Somebody may have deleted it while the bucket was waited for.
+    const auto still_there = directory.taken(outcome.base);
     const auto plan = plan_prune(context_, directory,
-                                 {.proven_this_cycle = true,
+                                 {.proven_this_cycle = still_there && *still_there,
                                   .cluster_healthy = outcome.health.healthy,
                                   .space_short = is_scarce(directory, outcome),
                                   .clock_hold = clock_hold_s_ > 0,
@@ -299,8 +317,8 @@ class Cycle {
       prune_failed(plan.error());
       return;
     }
-    warn_of_what_holds(*plan);
-    warn_of_future(*plan);
+    report_holds(context_.log, *plan, clock_hold_s_);
+    report_future(context_.log, *plan);
     note_pruned(carry_out(context_, directory, *plan));
   }
 
@@ -313,37 +331,6 @@ class Cycle {
   void prune_failed(const Error& error) {
     report_error(context_.log, "Couldn't prune", error, kStorageFailed);
     settle(exit_code(error.kind));
-  }
-
-  void warn_of_what_holds(const PrunePlan& plan) {
-    if (plan.history_break) {
-      warn("Nothing is pruned: the history of the cluster changed",
-           {{"reason", describe(*plan.history_break)},
-            {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
-           kFrozen);
-    }
-    const bool held = std::any_of(plan.decisions.begin(), plan.decisions.end(), [](const auto& d) {
-      return d.reason == RetentionReason::kClockHold;
-    });
-    if (!held) return;
-    warn("Nothing is pruned for a while: the clock was set ahead",
-         {{"reason", "the ages of backups cannot be trusted"},
-          {"wait", format_go_duration(std::chrono::seconds(clock_hold_s_))}},
-         kPruneSkipped);
-  }
-
-  // The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
-  void warn_of_future(const PrunePlan& plan) {
-    size_t count = 0;
-    std::string example;
-    for (const RetentionDecision& decision : plan.decisions) {
-      if (decision.reason != RetentionReason::kFuture) continue;
-      ++count;
-      example = plan.snapshots[decision.index].name->base;
-    }
-    if (count == 0) return;
-    warn("Backups are dated in the future and stay, check the clock",
-         {{"count", std::to_string(count)}, {"name", example}});
   }
 
   void warn(const std::string& message, std::map<std::string, std::string, std::less<>> fields,
@@ -369,10 +356,14 @@ class Cycle {
   Context& context_;
   const Policy& policy_;
   Metrics& figures_;
+  const std::string runtime_dir_ = runtime_directory();
+  UniqueFd lock_;  // not while the bucket is asked
   RunState state_;
+  bool state_failed_ = false;
   Nanoseconds started_{}, bucket_deadline_{};
   std::unique_ptr<Offsite> offsite_;  // null: no bucket, or one that cannot be asked
   std::optional<Error> offsite_error_;
+  std::string snapshot_;      // the name of the one that was taken
   std::string summary_;       // for the status line: the snapshot, or why there is none
   int64_t clock_hold_s_ = 0;  // for how long nothing is pruned, after the clock was set ahead
   int exit_code_ = kExitOk;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "prune.h"
 #include "snapshot.h"
 #include "systemd/log.h"
 
@@ -20,6 +21,13 @@ void report_passed_over(Log& log, const std::vector<std::string>& reasons);
 
 // Removes what killed runs left behind and says so; what cannot be removed is a warning.
 void sweep_leftovers(Context& context, SnapshotDirectory& directory);
+
+// Warnings of what keeps a plan from deleting: a break in the history, a clock that was set ahead
+// and holds pruning for so many seconds.
+void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s);
+
+// The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
+void report_future(Log& log, const PrunePlan& plan);
 
 // level=error msg=<message> error=... hint=...
 void report_error(Log& log, const std::string& message, const Error& error,

@@ -45,43 +45,77 @@ bool has_newer(const Context& context, const std::vector<StoredSnapshot>& snapsh
   });
 }
 
-Result<void> remove_one(Context& context, const std::string& wanted, bool force, bool remote) {
-  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
-  ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
+// The file that is meant, where it may go; nullopt: none is.
+Result<std::optional<StoredSnapshot>> look_here(const Context& context,
+                                                const SnapshotDirectory& directory,
+                                                const std::string& wanted, bool force) {
   ES_ASSIGN(snapshots, directory.list());
   ES_ASSIGN(here, find(snapshots, wanted));
-  if (!remote && here == nullptr) return not_found(wanted, directory.path());
-  if (here != nullptr && here->manifest && !force && !has_newer(context, snapshots, *here)) {
+  if (here == nullptr) return std::optional<StoredSnapshot>();
+  if (here->manifest && !force && !has_newer(context, snapshots, *here)) {
     return Error{ErrorKind::kUsage,
                  "no proven snapshot of this host is newer than '" + here->file_name + "'",
                  "take another first (etcd-snapshot save), or say --force", false, 0};
   }
-  if (remote) {
-    // There first: what only lies here would be uploaded again.
-    UniqueFd fd;
-    std::optional<LocalCopy> copy;
-    if (here != nullptr) {
-      ES_ASSIGN(opened, directory.open_file(here->file_name));
-      fd = std::move(opened);
-      copy = LocalCopy{here->file_name, here->name->base, fd.get(), here->size_bytes};
-    }
-    ES_ASSIGN(deleted, delete_object(context, wanted, copy, force));
-    if (!deleted && here == nullptr) {
-      return not_found(wanted, directory.path() + " or the bucket");
-    }
-  }
-  if (here == nullptr) return {};
-  ES_TRY(directory.remove(here->file_name));
+  return std::optional<StoredSnapshot>(*here);
+}
+
+Result<void> remove_here(Context& context, SnapshotDirectory& directory,
+                         const StoredSnapshot& here) {
+  ES_TRY(directory.remove(here.file_name));
   context.log.write({.message = "Deleted local backup",
-                     .fields = {{"name", here->name->base}},
+                     .fields = {{"name", here.name->base}},
                      .message_id = kDeletedLocal});
   return {};
+}
+
+Result<void> remove_one(Context& context, const std::string& wanted, bool force) {
+  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
+  ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
+  ES_ASSIGN(here, look_here(context, directory, wanted, force));
+  if (!here) return not_found(wanted, directory.path());
+  return remove_here(context, directory, *here);
+}
+
+// The bucket's lock until both are gone: a cycle would upload again what only lies here. That of
+// the directory is not held while a bucket is waited for.
+Result<void> remove_both(Context& context, const std::string& wanted, bool force) {
+  ES_ASSIGN(bucket_lock, take_bucket_lock(runtime_directory()));
+  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
+  ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
+  ES_ASSIGN(before, look_here(context, directory, wanted, force));
+  UniqueFd fd;
+  std::optional<LocalCopy> copy;
+  if (before) {
+    ES_ASSIGN(opened, directory.open_file(before->file_name));
+    fd = std::move(opened);
+    copy = LocalCopy{before->file_name, before->name->base, fd.get(), before->size_bytes};
+  }
+  lock.reset();
+  ES_ASSIGN(deleted, delete_object(context, wanted, copy, force));
+  if (!before) {
+    if (deleted) return {};
+    return not_found(wanted, directory.path() + " or the bucket");
+  }
+  auto again = wait_for_lock(take_run_lock, runtime_directory(), context.clock,
+                             context.clock.monotonic() + kLockPatience);
+  if (!again && again.error().kind == ErrorKind::kBusy) {
+    Error error = again.take_error();
+    error.message = "'" + before->file_name + "' is not in the bucket any more, but still in " +
+                    directory.path() + ": " + error.message;
+    error.hint = "run it again when that one has ended, or a cycle uploads it anew";
+    return error;
+  }
+  if (!again) return again.take_error();
+  // What stood for it may be gone, or it itself: the directory was everybody's meanwhile.
+  ES_ASSIGN(here, look_here(context, directory, before->file_name, force));
+  return here ? remove_here(context, directory, *here) : Result<void>();
 }
 
 }  // namespace
 
 int command_delete(Context& context, const std::string& name, bool force, bool remote) {
-  const auto done = remove_one(context, name, force, remote);
+  const auto done = remote ? remove_both(context, name, force) : remove_one(context, name, force);
   return done ? kExitOk : print_error(done.error());
 }
 

@@ -38,14 +38,16 @@ Result<void> check_retention_is_set(const Settings& settings) {
       "nothing is pruned by a default; write backup_config.retention into cluster.yml", false, 0};
 }
 
+bool clock_holds(const Context& context) {
+  const auto since_boot_s =
+      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
+  return since_boot_s < read_run_state(runtime_directory()).prune_hold_until_s;
+}
+
 // No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than a
 // proven one that stays, whenever that one was taken. The cluster is not asked either.
 PruneState state_by_hand(const Context& context) {
-  const auto since_boot_s =
-      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
-  PruneState state{.cluster_healthy = true, .making_room = true};
-  state.clock_hold = since_boot_s < read_run_state(runtime_directory()).prune_hold_until_s;
-  return state;
+  return {.cluster_healthy = true, .making_room = true, .clock_hold = clock_holds(context)};
 }
 
 // Shows the break that was found and, unless `dry_run`, lets it count as known from now on.
@@ -93,6 +95,17 @@ Result<BucketHalf> prune_bucket(Context& context, SnapshotDirectory& directory, 
   return half;
 }
 
+// A bucket was asked, and a run may be taking its snapshot meanwhile. `undone`: what is not, then.
+Result<UniqueFd> wait_for_directory(Context& context, const std::string& undone) {
+  auto lock = wait_for_lock(take_run_lock, runtime_directory(), context.clock,
+                            context.clock.monotonic() + kLockPatience);
+  if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
+  Error error = lock.take_error();
+  error.message = undone + ": " + error.message;
+  error.hint = "run it again when that one has ended";
+  return error;
+}
+
 // The same, and once more where the operator accepts what holds it.
 Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& directory,
                                           Offsite& offsite, const PruneState& here, bool dry_run,
@@ -106,7 +119,9 @@ Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& d
   }
   // Up to the snapshot that it was measured by, and no further.
   const auto newer = parse_snapshot_name(half.outcome.history_break->newer);
+  ES_ASSIGN(lock, wait_for_directory(context, "nothing was accepted"));
   ES_TRY(accept_history(directory, newer ? newer->time : context.clock.now()));
+  lock.reset();
   fmt::print("accepted: what was taken before is pruned by the retention again\n");
   return prune_bucket(context, directory, offsite, here, dry_run);
 }
@@ -134,9 +149,55 @@ Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run)
   return {};
 }
 
+// The half that is here. `state` knows of the bucket what there is to know.
+Result<void> prune_here(Context& context, SnapshotDirectory& directory, const PruneState& state,
+                        bool dry_run, bool accept_break) {
+  ES_ASSIGN(plan, plan_prune(context, directory, state));
+  if (plan.history_break && !accept_break) {
+    fmt::print(
+        "{}\nnothing is pruned until you accept that: etcd-snapshot prune --accept-history\n",
+        describe(*plan.history_break));
+  }
+  if (dry_run) {
+    print_plan(plan, context.clock.now());
+    return {};
+  }
+  Pruned pruned = carry_out(context, directory, plan);
+  if (pruned.error) return std::move(*pruned.error);
+  const auto expired = std::count_if(plan.decisions.begin(), plan.decisions.end(),
+                                     [](const RetentionDecision& d) { return !d.keep; });
+  fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", pruned.deleted,
+             static_cast<int64_t>(plan.snapshots.size()) - expired);
+  return {};
+}
+
+// The bucket first: only then is it known what it lacks. Without a lock of the directory, as it may
+// take its time.
+Result<void> prune_both(Context& context, SnapshotDirectory& directory, PruneState state,
+                        bool dry_run, bool accept_break) {
+  ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
+  auto remote = prune_bucket_accepting(context, directory, *offsite, state, dry_run, accept_break);
+  state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
+  if (!remote && remote.error().kind == ErrorKind::kCancelled) return remote.take_error();
+  Result<UniqueFd> lock = UniqueFd();
+  if (!dry_run) lock = wait_for_directory(context, "nothing was pruned here");
+  state.clock_hold = clock_holds(context);  // a run may have found the clock set ahead
+  auto here = lock ? prune_here(context, directory, state, dry_run, accept_break)
+                   : Result<void>(lock.take_error());
+  // What went wrong here goes before what went wrong there, but both halves are told.
+  const auto there =
+      remote ? print_bucket(*offsite, std::move(*remote), dry_run) : Result<void>(remote.error());
+  return here ? there : here;
+}
+
 Result<void> prune(Context& context, bool dry_run, bool accept_break) {
   ES_TRY(check_retention_is_set(context.settings));
-  UniqueFd lock;
+  const bool bucket = context.settings.policy.s3.has_value();
+  UniqueFd bucket_lock, lock;
+  if (!dry_run && bucket) {
+    ES_ASSIGN(taken, take_bucket_lock(runtime_directory()));
+    bucket_lock = std::move(taken);
+  }
   if (!dry_run) {
     ES_ASSIGN(taken, take_run_lock(runtime_directory()));
     lock = std::move(taken);
@@ -156,36 +217,9 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
       state.as_if_accepted = parse_snapshot_name(before.history_break->newer)->time;
     }
   }
-  // The bucket first: only then is it known what it lacks.
-  std::unique_ptr<Offsite> offsite;
-  Result<BucketHalf> remote = BucketHalf();
-  if (context.settings.policy.s3) {
-    ES_ASSIGN(opened, Offsite::open(context, Offsite::of_a_command(context.clock)));
-    offsite = std::move(opened);
-    remote = prune_bucket_accepting(context, directory, *offsite, state, dry_run, accept_break);
-    state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
-  }
-  const auto finish = [&]() -> Result<void> {
-    if (!remote) return Error(remote.error());
-    return offsite ? print_bucket(*offsite, std::move(*remote), dry_run) : Result<void>();
-  };
-  ES_ASSIGN(plan, plan_prune(context, directory, state));
-  if (plan.history_break && !accept_break) {
-    fmt::print(
-        "{}\nnothing is pruned until you accept that: etcd-snapshot prune --accept-history\n",
-        describe(*plan.history_break));
-  }
-  if (dry_run) {
-    print_plan(plan, context.clock.now());
-    return finish();
-  }
-  Pruned pruned = carry_out(context, directory, plan);
-  if (pruned.error) return std::move(*pruned.error);
-  const auto expired = std::count_if(plan.decisions.begin(), plan.decisions.end(),
-                                     [](const RetentionDecision& d) { return !d.keep; });
-  fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", pruned.deleted,
-             static_cast<int64_t>(plan.snapshots.size()) - expired);
-  return finish();
+  if (!bucket) return prune_here(context, directory, state, dry_run, accept_break);
+  lock.reset();
+  return prune_both(context, directory, std::move(state), dry_run, accept_break);
 }
 
 }  // namespace

@@ -6,15 +6,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "base/files.h"
+#include "base/stop.h"
 
 namespace etcd_snapshot {
 namespace {
 
-constexpr char kLockFile[] = "lock";
 constexpr size_t kMaxLockBytes = 32;
+constexpr Nanoseconds kBetweenLooks = std::chrono::seconds(1);
+
+// One of the two, and what to say where another process has it.
+struct Lock {
+  const char* file;
+  std::string_view busy;
+};
+constexpr Lock kRunLock{"lock", "another run is in progress"};
+constexpr Lock kBucketLock{"bucket.lock", "another process is at work in the bucket"};
 
 Error cannot(std::string_view operation, const std::string& subject) {
   Error error = system_error(ErrorKind::kStorage, operation, subject);
@@ -22,18 +32,39 @@ Error cannot(std::string_view operation, const std::string& subject) {
   return error;
 }
 
-Error busy(int dir_fd) {
-  const auto text = read_file_at(dir_fd, kLockFile, ErrorKind::kBusy, kMaxLockBytes);
+Error busy(const Lock& lock, int dir_fd) {
+  const auto text = read_file_at(dir_fd, lock.file, ErrorKind::kBusy, kMaxLockBytes);
   const std::string pid = text ? text->substr(0, text->find('\n')) : "";
   const bool known = !pid.empty() && pid.find_first_not_of("0123456789") == std::string::npos;
   Error error;
   error.kind = ErrorKind::kBusy;
-  error.message = "another run is in progress" + (known ? " (pid " + pid + ")" : std::string());
+  error.message = std::string(lock.busy) + (known ? " (pid " + pid + ")" : std::string());
   error.hint = "wait until it has ended (systemctl status etcd-snapshot.service" +
                (known ? ", ps " + pid : std::string()) + ")";
   error.retryable = true;
   error.code = EWOULDBLOCK;
   return error;
+}
+
+Result<UniqueFd> take(const Lock& which, const std::string& runtime_dir) {
+  const std::string path = runtime_dir + "/" + which.file;
+  if (mkdir(runtime_dir.c_str(), 0755) != 0) {
+    if (errno != EEXIST) return cannot("cannot create", runtime_dir);
+  } else if (chmod(runtime_dir.c_str(), 0755) != 0) {
+    return cannot("cannot set the permissions of", runtime_dir);
+  }
+  const UniqueFd dir_fd(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir_fd) return cannot("cannot open", runtime_dir);
+  UniqueFd lock(openat(dir_fd.get(), which.file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return cannot("cannot open", path);
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return busy(which, dir_fd.get());
+    if (errno != EINTR) return cannot("cannot lock", path);
+  }
+  // The pid is for the message of the next one; the lock holds without it.
+  if (ftruncate(lock.get(), 0) != 0) return cannot("cannot write", path);
+  ES_TRY(write_all(lock.get(), as_bytes(std::to_string(getpid()) + "\n"), path));
+  return lock;
 }
 
 }  // namespace
@@ -46,24 +77,22 @@ std::string runtime_directory() {
 }
 
 Result<UniqueFd> take_run_lock(const std::string& runtime_dir) {
-  const std::string path = runtime_dir + "/" + kLockFile;
-  if (mkdir(runtime_dir.c_str(), 0755) != 0) {
-    if (errno != EEXIST) return cannot("cannot create", runtime_dir);
-  } else if (chmod(runtime_dir.c_str(), 0755) != 0) {
-    return cannot("cannot set the permissions of", runtime_dir);
+  return take(kRunLock, runtime_dir);
+}
+
+Result<UniqueFd> take_bucket_lock(const std::string& runtime_dir) {
+  return take(kBucketLock, runtime_dir);
+}
+
+Result<UniqueFd> wait_for_lock(Result<UniqueFd> (*take)(const std::string&),
+                               const std::string& runtime_dir, Clock& clock, Nanoseconds until) {
+  for (;;) {
+    auto taken = take(runtime_dir);
+    if (taken || taken.error().kind != ErrorKind::kBusy) return taken;
+    const Nanoseconds left = until - clock.monotonic();
+    if (left <= Nanoseconds(0)) return taken;
+    if (!clock.sleep_for(std::min(left, kBetweenLooks))) return cancelled_error();
   }
-  const UniqueFd dir_fd(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir_fd) return cannot("cannot open", runtime_dir);
-  UniqueFd lock(openat(dir_fd.get(), kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!lock) return cannot("cannot open", path);
-  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return busy(dir_fd.get());
-    if (errno != EINTR) return cannot("cannot lock", path);
-  }
-  // The pid is for the message of the next one; the lock holds without it.
-  if (ftruncate(lock.get(), 0) != 0) return cannot("cannot write", path);
-  ES_TRY(write_all(lock.get(), as_bytes(std::to_string(getpid()) + "\n"), path));
-  return lock;
 }
 
 }  // namespace etcd_snapshot

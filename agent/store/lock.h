@@ -1,21 +1,37 @@
-// One run at a time on a host: flock on /run/etcd-snapshot/lock. The kernel drops it with the
+// Two locks of a host, files in /run/etcd-snapshot under flock. The kernel drops them with the
 // process, so a killed run never blocks the next.
+//
+// `lock`: for whoever takes or deletes snapshots in the directory. `bucket.lock`: for whoever looks
+// through the bucket to delete there or to send what it lacks; an upload of one's own snapshot,
+// which overwrites nothing, needs none. A bucket that hangs must not keep snapshots from being
+// taken: nobody asks a bucket, or waits for `bucket.lock`, with `lock` in the hand.
 #pragma once
 
 #include <string>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 
 namespace etcd_snapshot {
 
+// How long who was in the bucket waits for a snapshot that is taken meanwhile, before it goes on in
+// the directory.
+inline constexpr Nanoseconds kLockPatience = std::chrono::seconds(60);
+
 // $RUNTIME_DIRECTORY (set by systemd's RuntimeDirectory=; the first, where it lists several) or
 // /run/etcd-snapshot.
 std::string runtime_directory();
 
-// Takes the lock without waiting, making the directory (0755) where it is missing; holds it until
-// the descriptor is closed. kBusy with the pid of the holder in the message when another run has
+// Take a lock without waiting, making the directory (0755) where it is missing; it holds until the
+// descriptor is closed. kBusy with the pid of the holder in the message when another process has
 // it; kStorage when the directory cannot be made or written.
 Result<UniqueFd> take_run_lock(const std::string& runtime_dir);
+Result<UniqueFd> take_bucket_lock(const std::string& runtime_dir);
+
+// The same, again and again until Clock::monotonic() says `until`, but at least once. kCancelled
+// when the process is asked to stop.
+Result<UniqueFd> wait_for_lock(Result<UniqueFd> (*take)(const std::string&),
+                               const std::string& runtime_dir, Clock& clock, Nanoseconds until);
 
 }  // namespace etcd_snapshot

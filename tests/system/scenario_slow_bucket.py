@@ -2,7 +2,7 @@
 import os
 
 from host import MIB, SERVICE, TIMER, conf, fill
-from inside import (check, interval, journal, log, must, note, now, runs, scenario, show, snapshots, start_etcd,
+from inside import (check, interval, journal, log, must, note, now, run, runs, scenario, show, snapshots, start_etcd,
                     uptime, wait_for, write_policy)
 from web import Hanging
 
@@ -34,6 +34,10 @@ def main():
     with Hanging() as bucket:
         policy(bucket.url)
         must("systemctl", "start", TIMER)
+        wait_for(snapshots, boot + 120 + 30 - now(), 1)
+        saved = run("etcd-snapshot", "save", "--name", "before the upgrade")
+        check("a snapshot can be taken by hand while a cycle waits for the bucket",
+              saved.code == 0 and not endings() and "before the upgrade.zip" in snapshots(), saved)
         wait_for(lambda: len(endings()) >= 3, boot + 120 + 3 * 60 + 15 - now(), 1)
         starts, ends = runs()[:3], endings()[:3]
         names = [name for name in snapshots() if name.endswith("_etcd.zip")]

@@ -3,13 +3,16 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <string>
 
+#include "../fakes/clock.h"
 #include "scratch.h"
 
 #include <CppUTest/TestHarness.h>
 
 using namespace etcd_snapshot;
+using namespace std::chrono_literals;
 
 TEST_GROUP(Lock) {
   Scratch scratch;
@@ -92,6 +95,37 @@ TEST(Lock, SaysWhenItCannotBeTaken) {
   const auto lock = take_run_lock(scratch.path("denied"));
   CHECK_FALSE(lock.ok());
   STRCMP_EQUAL("run as root", lock.error().hint.c_str());
+}
+
+TEST(Lock, OfTheBucketIsAnother) {
+  const auto run = take_run_lock(scratch.path("run"));
+  const auto bucket = take_bucket_lock(scratch.path("run"));
+  CHECK_TRUE(run.ok());
+  CHECK_TRUE(bucket.ok());
+  CHECK_TRUE(scratch.has("run/bucket.lock"));
+  const auto second = take_bucket_lock(scratch.path("run"));
+  CHECK_FALSE(second.ok());
+  CHECK_TRUE(second.error().kind == ErrorKind::kBusy);
+  STRCMP_EQUAL(
+      ("another process is at work in the bucket (pid " + std::to_string(getpid()) + ")").c_str(),
+      second.error().message.c_str());
+}
+
+TEST(Lock, IsWaitedForNoLongerThanIsSaid) {
+  FakeClock clock;
+  const auto first = take_run_lock(scratch.path("run"));
+  for (const Nanoseconds wait : {-1s, 0s, 1s, 90s}) {
+    const Nanoseconds start = clock.monotonic();
+    const auto second = wait_for_lock(take_run_lock, scratch.path("run"), clock, start + wait);
+    CHECK_TRUE(second.error().kind == ErrorKind::kBusy);
+    CHECK_TRUE(clock.monotonic() - start == std::max(wait, Nanoseconds(0)));
+  }
+  clock.stop_in_sleep = true;
+  const auto stopped =
+      wait_for_lock(take_run_lock, scratch.path("run"), clock, clock.monotonic() + 90s);
+  CHECK_TRUE(stopped.error().kind == ErrorKind::kCancelled);
+  // Another lock is free at once, also where there is no time.
+  CHECK_TRUE(wait_for_lock(take_bucket_lock, scratch.path("run"), clock, Nanoseconds(0)).ok());
 }
 
 TEST(Lock, LiesWhereSystemdSays) {
