@@ -43,7 +43,8 @@ class ObjectUpload {
 
   // The file is whole, proven and has its name. Sends what is left, completes, and compares size
   // and ETag of the object with what was sent: of one that went in one request the ETag with the
-  // MD5 of the bytes as they were read here; of one in parts with the ETags that the server gave
+  // MD5 of the bytes as they were read here (where they differ, it is read back: not every ETag is
+  // an MD5); of one in parts with the ETags that the server gave
   // the parts, each of which it had compared with the SHA-256 in the request
   // (x-amz-content-sha256). An MD5 of the parts here would take more than twice the time of that
   // SHA-256 (`openssl speed` on one core of an x86-64 host: 0.6 and 1.4 GB/s). Where an ETag need

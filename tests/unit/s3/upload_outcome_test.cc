@@ -115,11 +115,14 @@ TEST(UploadOutcome, RefusesAnObjectThatIsNotWhatWasSent) {
 // What the server says of itself may be right about bytes that are not ours.
 TEST(UploadOutcome, ComparesASmallObjectWithTheDigestOfWhatItSent) {
   constexpr char kOther[] = "bff86e9b4e8d8cd7a9f9e8a8fd1bb1e7";
+  bool flip = true;
   const auto flipped = [&](const std::string& etag, const std::string& encryption) {
     s3.buckets["backups"].clear();
-    s3.after = [=, this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    s3.after = [=, &flip, this](const FakeCall& call) -> std::optional<FakeAnswer> {
       const auto object = s3.buckets["backups"].find("p1/a.zip");
       if (object == s3.buckets["backups"].end()) return std::nullopt;
+      if (call.operation == "PutObject" && flip) object->second.bytes[50] ^= 1;
+      if (call.operation == "GetObject") return std::nullopt;
       FakeAnswer answer{200, {{"etag", "\"" + etag + "\""}}};
       if (!encryption.empty()) answer.headers["x-amz-server-side-encryption"] = encryption;
       if (call.operation == "HeadObject") answer.headers["content-length"] = "100";
@@ -140,6 +143,9 @@ TEST(UploadOutcome, ComparesASmallObjectWithTheDigestOfWhatItSent) {
   CHECK_TRUE(flipped("0123-opaque", "").ok());
   CHECK_TRUE(flipped(kOther, "aws:kms").ok());
   CHECK_TRUE(flipped(kOther, "aws:kms:dsse").ok());
+  // What looks like one and is none: the bytes are there.
+  flip = false;
+  CHECK_TRUE(flipped(kOther, "").ok());
 }
 
 TEST(UploadOutcome, ComparesNoDigestWhereAKeyServiceEncrypts) {
