@@ -47,6 +47,28 @@ bool is_gone(const Result<T>& result) {
   return !result && result.error().s3_code == "NoSuchKey";
 }
 
+// Takes out what came before. S3 lists in the order of the bytes (User Guide, "Listing object
+// keys"), so what is not above all before it is a repetition: of pages that overlap, say. A server
+// whose pages are not in that order themselves sorts otherwise, and there nothing is taken out:
+// what is not seen counts as missing.
+class Repetitions {
+ public:
+  void drop(std::vector<ListedObject>& objects) {
+    const auto by_key = [](const ListedObject& a, const ListedObject& b) { return a.key < b.key; };
+    sorted_ = sorted_ && std::is_sorted(objects.begin(), objects.end(), by_key);
+    if (!sorted_) return;
+    std::erase_if(objects, [&](const ListedObject& object) {
+      if (object.key <= last_) return true;
+      last_ = object.key;
+      return false;
+    });
+  }
+
+ private:
+  std::string last_;
+  bool sorted_ = true;
+};
+
 }  // namespace
 
 std::string Bucket::display() const {
@@ -61,6 +83,7 @@ Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObj
   // Brent's way to find a circle of pages in constant memory: the page at each power of two.
   std::string mark;
   uint64_t pages = 0, next_mark = 1;
+  Repetitions repetitions;
   do {
     ES_ASSIGN(listed, client_.list(prefix, token));
     if (!listed.next_token.empty() && listed.next_token == token) return does_not_go_on(display());
@@ -76,11 +99,13 @@ Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObj
       }
     }
     token = listed.next_token;
+    // The server was asked for these only; what else it says is not believed.
+    std::erase_if(listed.objects,
+                  [&](const ListedObject& object) { return !object.key.starts_with(prefix); });
+    repetitions.drop(listed.objects);
     std::vector<RemoteObject> objects;
     objects.reserve(listed.objects.size());
     for (ListedObject& object : listed.objects) {
-      // The server was asked for these only; what else it says is not believed.
-      if (!object.key.starts_with(prefix)) continue;
       std::string name = object.key.substr(prefix.size());
       if (name.empty() || name.find('/') != name.npos) continue;
       objects.push_back({std::move(name), object.size_bytes, std::move(object.etag)});

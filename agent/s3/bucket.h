@@ -29,7 +29,8 @@ class Bucket {
   std::string display() const;
 
   // The objects that lie directly in the folder, page by page in the order of the server, at most
-  // 1,000 a page; one call a page and constant memory. A list that does not go on is kRemote.
+  // 1,000 a page; one call a page and constant memory. No name comes twice, unless the server sorts
+  // otherwise than S3. A list that does not go on is kRemote.
   Result<void> list(const std::function<Result<void>(std::vector<RemoteObject>)>& page);
 
   // The object, where it is the same as the open file: the same size and the same last bytes, which

@@ -70,6 +70,23 @@ TEST_GROUP(Bucket) {
     }));
     return found;
   }
+  // The names of each page; "../x" lies outside of the folder.
+  void answer_with_pages(const std::vector<std::vector<std::string>>& pages) {
+    s3.before = [this, pages](const FakeCall&) -> std::optional<FakeAnswer> {
+      const size_t number = s3.calls.size();
+      const bool last = number == pages.size();
+      std::string body = std::string("<ListBucketResult><IsTruncated>") +
+                         (last ? "false" : "true") + "</IsTruncated>";
+      if (!last) {
+        body += "<NextContinuationToken>" + std::to_string(number) + "</NextContinuationToken>";
+      }
+      for (const std::string& name : pages.at(number - 1)) {
+        const std::string key = name.starts_with("../") ? name.substr(3) : "p1/" + name;
+        body += "<Contents><Key>" + key + "</Key><Size>1</Size><ETag>e</ETag></Contents>";
+      }
+      return FakeAnswer{200, {}, body + "</ListBucketResult>"};
+    };
+  }
   std::optional<Manifest> manifest(const std::string& name, const std::string& bytes) {
     s3.put("p1/" + name, bytes);
     auto found = bucket().manifest({name, static_cast<int64_t>(bytes.size()), ""});
@@ -183,6 +200,29 @@ TEST(Bucket, EndsAListThatDoesNotGoOn) {
     CHECK_TEXT(holds(listed.error().message, "does not go on"),
                (what + ": " + listed.error().message).c_str());
   }
+}
+
+// Pages that overlap: somebody writes meanwhile, or the server is careless.
+TEST(Bucket, ListsNoNameTwice) {
+  answer_with_pages({{"a", "b", "b", "c"}, {"b", "c", "d"}, {"d"}, {"e"}});
+  const auto found = list();
+  CHECK_TRUE(found.ok());
+  LONGS_EQUAL(5, found->size());
+}
+
+// What is skipped is not seen at all. Of a server that does not sort as S3 does nothing is.
+TEST(Bucket, ListsAllAlsoWhereTheServerSortsOtherwise) {
+  answer_with_pages({{"b", "a"}, {"aa", "c"}, {"B"}});
+  const auto found = list();
+  CHECK_TRUE(found.ok());
+  LONGS_EQUAL(5, found->size());
+}
+
+TEST(Bucket, HidesNothingBehindAKeyThatItDidNotAskFor) {
+  answer_with_pages({{"a", "../zzz"}, {"b"}});
+  const auto found = list();
+  CHECK_TRUE(found.ok());
+  LONGS_EQUAL(2, found->size());
 }
 
 TEST(Bucket, HoldsWhatHasTheSameSizeAndTheSameEnd) {
