@@ -25,9 +25,7 @@ class BucketLook {
  public:
   BucketLook(const Context& context, Offsite& offsite, const SnapshotDirectory* directory,
              std::vector<Wanted>& wanted, const StatusFacts& facts)
-      : clock_(context.clock),
-        bucket_(offsite.bucket()),
-        deadline_(offsite.session().deadline),
+      : bucket_(offsite.bucket()),
         directory_(directory),
         ledger_(UploadLedger::read(runtime_directory(), offsite.bucket().display())),
         wanted_(wanted),
@@ -151,15 +149,12 @@ class BucketLook {
     return {};
   }
 
-  // Of one object: archived, say. Not so when the time is over, which is so for all.
+  // Archived, say. What may pass is no answer that counts.
   bool is_unreadable(const Error& error) const {
-    return !error.retryable && error.kind != ErrorKind::kCancelled &&
-           !(deadline_ && clock_.monotonic() >= *deadline_);
+    return !error.retryable && bucket_.only_this_object(error);
   }
 
-  const Clock& clock_;
   Bucket& bucket_;
-  const std::optional<Nanoseconds> deadline_;
   const SnapshotDirectory* const directory_;
   const UploadLedger ledger_;
   std::vector<Wanted>& wanted_;

@@ -20,6 +20,9 @@ constexpr size_t kDeleteBatch = 1000;  // S3 API Reference, DeleteObjects
 constexpr auto kAbandoned = std::chrono::hours(24);
 // A list may have pages without an object of ours (deeper folders), but not without end.
 constexpr int kMaxEmptyPages = 1000;
+constexpr int kMaxFailedReads = 3;
+// Rights that are missing are missing for each.
+constexpr int kMaxRefusedAborts = 10;
 
 Result<std::string> read_tail(int fd, int64_t offset, int64_t size) {
   std::string bytes(static_cast<size_t>(size), '\0');
@@ -115,8 +118,32 @@ Result<void> Bucket::list(const std::function<Result<void>(std::vector<RemoteObj
   return {};
 }
 
+bool Bucket::only_this_object(const Error& error) const {
+  const bool late = session_.deadline && session_.clock.monotonic() >= *session_.deadline;
+  return !late && (error.kind == ErrorKind::kRemote || error.kind == ErrorKind::kInternal);
+}
+
+bool Bucket::worth_reading() const {
+  return failed_reads_ < kMaxFailedReads;
+}
+
+template <typename T>
+Result<T> Bucket::counted(Result<T> read) {
+  failed_reads_ = !read && read.error().retryable ? failed_reads_ + 1 : 0;
+  return read;
+}
+
 Result<std::optional<ObjectInfo>> Bucket::holds(const std::string& file_name, int fd,
                                                 int64_t size_bytes) {
+  return counted(compare(file_name, fd, size_bytes));
+}
+
+Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
+  return counted(read_its_manifest(object));
+}
+
+Result<std::optional<ObjectInfo>> Bucket::compare(const std::string& file_name, int fd,
+                                                  int64_t size_bytes) {
   ES_ASSIGN(info, client_.head(key_of(file_name)));
   if (!info || info->size_bytes != size_bytes) return std::optional<ObjectInfo>();
   const int64_t tail = std::min(size_bytes, kTailBytes);
@@ -128,7 +155,7 @@ Result<std::optional<ObjectInfo>> Bucket::holds(const std::string& file_name, in
   return here == *there ? info : std::nullopt;
 }
 
-Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
+Result<std::optional<Manifest>> Bucket::read_its_manifest(const RemoteObject& object) {
   const auto name = parse_snapshot_name(object.file_name);
   Compression compression = name ? name->compression : Compression::kNone;
   if (object.file_name.ends_with(archive_extension(Compression::kZip)))

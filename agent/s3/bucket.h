@@ -42,6 +42,14 @@ class Bucket {
   // this agent's formats.
   Result<std::optional<Manifest>> manifest(const RemoteObject& object);
 
+  // Whether a failure of holds() or manifest() is that one object's, so that the others are worth
+  // asking: it is archived, or encrypted with a key that is gone. The end of the time, a stop and
+  // what is wrong here are everybody's.
+  bool only_this_object(const Error& error) const;
+  // False once three reads in a row failed of what may pass: then it is the server rather than the
+  // object, and each of the others would wait for it as long.
+  bool worth_reading() const;
+
   // In calls of 1,000. What could not be deleted comes back, its key as a file name.
   Result<std::vector<DeleteFault>> remove(const std::vector<std::string>& file_names);
 
@@ -56,8 +64,15 @@ class Bucket {
       UnixSeconds now, const std::function<bool(const std::string&)>& also_ours);
 
  private:
+  Result<std::optional<ObjectInfo>> compare(const std::string& file_name, int fd,
+                                            int64_t size_bytes);
+  Result<std::optional<Manifest>> read_its_manifest(const RemoteObject& object);
+  template <typename T>
+  Result<T> counted(Result<T> read);
+
   S3Session& session_;
   S3Client& client_;
+  int failed_reads_ = 0;  // in a row, of what may pass
 };
 
 }  // namespace etcd_snapshot

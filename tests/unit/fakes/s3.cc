@@ -106,6 +106,18 @@ FakeAnswer lost_connection() {
   return answer;
 }
 
+FakeAnswer time_is_over() {
+  FakeAnswer answer;
+  answer.network = Error{ErrorKind::kRemote, "the time for the whole cycle is over",
+                         "raise backup_config.timeout, or find out why it takes so long"};
+  return answer;
+}
+
+FakeAnswer archived() {
+  return s3_error(403, "InvalidObjectState",
+                  "The operation is not valid for the object's storage class");
+}
+
 HttpFactory FakeS3::factory() {
   return [this]() -> Result<std::unique_ptr<HttpClient>> {
     return std::unique_ptr<HttpClient>(std::make_unique<Visitor>(*this));

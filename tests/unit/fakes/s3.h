@@ -56,6 +56,10 @@ FakeAnswer s3_error(long status, const std::string& code, const std::string& mes
                     const std::string& more_xml = "");
 // The connection breaks: what base/http makes of it.
 FakeAnswer lost_connection();
+// The time that the request has is over: the same.
+FakeAnswer time_is_over();
+// The object lies in an archive class: nobody can read it before it is restored.
+FakeAnswer archived();
 
 class FakeS3 final : public HttpClient {
  public:
