@@ -213,26 +213,42 @@ Error Bucket::delete_error(const DeleteFault& fault) const {
   return error;
 }
 
+// The uploads of one page. An error is one that ends the sweep.
+Result<void> Bucket::abort_abandoned(const UploadPage& page, UnixSeconds now,
+                                     const std::function<bool(const std::string&)>& also_ours,
+                                     std::vector<std::string>& swept, int& refused) {
+  const std::string prefix = session_.prefix();
+  for (const ListedUpload& upload : page.uploads) {
+    if (!upload.key.starts_with(prefix) || upload.initiated + kAbandoned > now) continue;
+    const std::string name = upload.key.substr(prefix.size());
+    if (!parse_snapshot_name(name) && !also_ours(name)) continue;
+    auto aborted = client_.abort_upload(upload.key, upload.upload_id);
+    if (aborted) {
+      swept.push_back(name);
+    } else if (!only_this_object(aborted.error()) || ++refused == kMaxRefusedAborts) {
+      return aborted;
+    }
+  }
+  return {};
+}
+
 Result<std::vector<std::string>> Bucket::sweep_uploads(
     UnixSeconds now, const std::function<bool(const std::string&)>& also_ours) {
-  const std::string prefix = session_.prefix();
   std::vector<std::string> swept;
   std::string key_marker, id_marker;
+  int refused = 0;
   for (int pages = 0; pages < kMaxEmptyPages; ++pages) {
-    ES_ASSIGN(page, client_.list_uploads(prefix, key_marker, id_marker));
-    for (const ListedUpload& upload : page.uploads) {
-      if (!upload.key.starts_with(prefix) || upload.initiated + kAbandoned > now) continue;
-      const std::string name = upload.key.substr(prefix.size());
-      if (!parse_snapshot_name(name) && !also_ours(name)) continue;
-      ES_TRY(client_.abort_upload(upload.key, upload.upload_id));
-      swept.push_back(name);
+    auto page = client_.list_uploads(session_.prefix(), key_marker, id_marker);
+    if (!page && swept.empty()) return page.take_error();
+    if (!page) break;
+    if (!abort_abandoned(*page, now, also_ours, swept, refused)) break;
+    if (page->next_key.empty() && page->next_upload_id.empty()) break;
+    if (page->next_key == key_marker && page->next_upload_id == id_marker) {
+      if (swept.empty()) return does_not_go_on("uploads in " + display());
+      break;
     }
-    if (page.next_key.empty() && page.next_upload_id.empty()) break;
-    if (page.next_key == key_marker && page.next_upload_id == id_marker) {
-      return does_not_go_on("uploads in " + display());
-    }
-    key_marker = page.next_key;
-    id_marker = page.next_upload_id;
+    key_marker = page->next_key;
+    id_marker = page->next_upload_id;
   }
   return swept;
 }

@@ -59,7 +59,7 @@ class Bucket {
   // Aborts multipart uploads that were begun more than a day before `now`, of names of this agent's
   // grammar and of those that `also_ours` takes (file names). Returns their file names. Needs more
   // than the upload itself (s3: ListBucketMultipartUploads): the error with s3_code "AccessDenied"
-  // is nobody's worry.
+  // is nobody's worry. What cannot be aborted stays, and an error after others were is not told.
   Result<std::vector<std::string>> sweep_uploads(
       UnixSeconds now, const std::function<bool(const std::string&)>& also_ours);
 
@@ -69,6 +69,9 @@ class Bucket {
   Result<std::optional<Manifest>> read_its_manifest(const RemoteObject& object);
   template <typename T>
   Result<T> counted(Result<T> read);
+  Result<void> abort_abandoned(const UploadPage& page, UnixSeconds now,
+                               const std::function<bool(const std::string&)>& also_ours,
+                               std::vector<std::string>& swept, int& refused);
 
   S3Session& session_;
   S3Client& client_;

@@ -365,6 +365,48 @@ TEST(Bucket, SweepsUploadsOfOurNamesAfterADay) {
   for (const char* id : {"1", "3", "9"}) LONGS_EQUAL(0, s3.uploads.count(id));
 }
 
+TEST(Bucket, SweepsTheOthersWhereOneAbortIsRefused) {
+  s3.page_size = 1;
+  for (const char* second : {"10", "11", "12"}) {
+    add_upload(second, std::string("p1/2018-05-04T18:40:") + second + "Z_etcd.zip",
+               "2018-05-01T00:00:00.000Z");
+  }
+  s3.before = [](const FakeCall& call) -> std::optional<FakeAnswer> {
+    const bool refused = call.operation == "AbortMultipartUpload" && holds(call.key, ":11Z");
+    if (!refused) return std::nullopt;
+    return s3_error(403, "AccessDenied", "not this one");
+  };
+  const auto swept = sweep();
+  CHECK_TRUE(swept.ok());
+  CHECK_TRUE(*swept == (std::vector<std::string>{"2018-05-04T18:40:10Z_etcd.zip",
+                                                 "2018-05-04T18:40:12Z_etcd.zip"}));
+  LONGS_EQUAL(1, s3.uploads.size());
+}
+
+// Rights that are missing are missing for each.
+TEST(Bucket, DoesNotGoOnSweepingWhereEachAbortIsRefused) {
+  for (int i = 0; i < 100; ++i) {
+    add_upload(std::to_string(i), std::string("p1/") + kName, "2018-05-01T00:00:00.000Z");
+  }
+  s3.denied = {"AbortMultipartUpload"};
+  const auto swept = sweep();
+  CHECK_TRUE(swept.ok() && swept->empty());
+  CHECK_TRUE(s3.count("AbortMultipartUpload") <= 10);
+}
+
+TEST(Bucket, TellsWhatItSweptBeforeTheListFailed) {
+  s3.page_size = 1;
+  add_upload("1", "p1/2018-05-04T18:40:10Z_etcd.zip", "2018-05-01T00:00:00.000Z");
+  add_upload("2", "p1/2018-05-04T18:40:11Z_etcd.zip", "2018-05-01T00:00:00.000Z");
+  s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "ListMultipartUploads" || s3.calls.size() == 1) return std::nullopt;
+    return s3_error(403, "AccessDenied", "no more");
+  };
+  const auto swept = sweep();
+  CHECK_TRUE(swept.ok());
+  LONGS_EQUAL(1, swept->size());
+}
+
 TEST(Bucket, TellsThatItMayNotSweep) {
   s3.denied = {"ListMultipartUploads"};
   const auto swept = sweep();
