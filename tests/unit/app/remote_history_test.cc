@@ -44,6 +44,20 @@ TEST_GROUP(RemoteHistory) {
     CHECK_TRUE(manifest.ok() && manifest->has_value());
     return manifest ? *manifest : std::nullopt;
   }
+  // RKE's, which carry no manifest, a second apart from `age` on.
+  void put_many(int count, Nanoseconds age) {
+    for (int i = 0; i < count; ++i) {
+      const auto time = lab.clock.now() - std::chrono::floor<std::chrono::seconds>(age);
+      lab.s3.put("p1/" + rolling_name(time + std::chrono::seconds(i), "", false) + ".zip", "RKE's");
+    }
+  }
+  // Reading the object of that name goes wrong so.
+  void fail_reads_of(const std::string& part, const FakeAnswer& answer) {
+    lab.s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+      if (call.operation != "GetObject" || !holds(call.key, part)) return std::nullopt;
+      return answer;
+    };
+  }
   RemotePruner::Outcome prune() {
     RemotePruner pruner(lab.context, *bucket, options);
     CHECK_TRUE(
@@ -125,4 +139,108 @@ TEST(RemoteHistory, AnnouncesNoDeleteThatItHoldsBack) {
   };
   LONGS_EQUAL(0, prune().deleted);
   LONGS_EQUAL(0, deletes);
+}
+
+// --- what cannot be read
+
+TEST(RemoteHistory, KeepsWhatCannotBeReadAndPrunesTheOthers) {
+  const std::string oldest = put(90h, lab.etcd.cluster_id, 900);
+  put(80h, lab.etcd.cluster_id, 910);
+  put(70h, lab.etcd.cluster_id, 920);
+  fail_reads_of(oldest, archived());
+  const auto outcome = prune();
+  LONGS_EQUAL(2, outcome.deleted);
+  LONGS_EQUAL(2, outcome.kept);
+  LONGS_EQUAL(1, outcome.failed);
+  CHECK_TRUE(lab.in_bucket(oldest));
+  CHECK_FALSE(outcome.history_break.has_value());
+  CHECK_TRUE(outcome.error.has_value());
+  CHECK_TEXT(holds(outcome.error->message, oldest), outcome.error->message.c_str());
+  CHECK_TEXT(holds(outcome.error->hint, "restore it"), outcome.error->hint.c_str());
+}
+
+TEST(RemoteHistory, KeepsWhatTheServerFailsToReadAndPrunesTheOthers) {
+  const std::string oldest = put(90h, lab.etcd.cluster_id, 900);
+  put(80h, lab.etcd.cluster_id, 910);
+  for (const FakeAnswer& answer : {s3_error(500, "InternalError"), lost_connection()}) {
+    put(80h, lab.etcd.cluster_id, 910);
+    fail_reads_of(oldest, answer);
+    const auto outcome = prune();
+    LONGS_EQUAL(1, outcome.deleted);
+    CHECK_TRUE(lab.in_bucket(oldest));
+    CHECK_TRUE(outcome.error.has_value());
+  }
+}
+
+TEST(RemoteHistory, HoldsAnotherClustersAlsoBesideWhatCannotBeRead) {
+  const std::string unread = put(90h, lab.etcd.cluster_id, 900), other = put(80h, 0x1234, 20);
+  fail_reads_of(unread, archived());
+  const auto outcome = prune();
+  LONGS_EQUAL(0, outcome.deleted);
+  CHECK_TRUE(outcome.history_break.has_value());
+  CHECK_TRUE(lab.in_bucket(other));
+}
+
+// Of many at a time some are asked, and what lies between two of them goes with both. Each time
+// there are fewer, until all are asked.
+TEST(RemoteHistory, PrunesAllButWhatCannotBeReadInTheEnd) {
+  put_many(1500, 90h);
+  const std::string oldest = lab.objects().front();
+  fail_reads_of(oldest, archived());
+  auto outcome = prune();
+  CHECK_TRUE(outcome.deleted > 1400);
+  LONGS_EQUAL(1, outcome.failed);
+  LONGS_EQUAL(1501 - outcome.deleted, static_cast<int64_t>(lab.objects().size()));
+  for (int cycle = 0; cycle < 3; ++cycle) outcome = prune();
+  LONGS_EQUAL(2, lab.objects().size());
+  CHECK_TRUE(lab.in_bucket(oldest));
+  CHECK_TRUE(outcome.error.has_value());
+}
+
+// A month of another cluster's, all of them archived: none of them goes unseen.
+TEST(RemoteHistory, DeletesNothingBetweenTwoThatCannotBeRead) {
+  put_many(50, 90h);
+  const std::string readable = put(60h, lab.etcd.cluster_id, 900);
+  fail_reads_of("2018-05-01", archived());
+  for (int cycle = 0; cycle < 5; ++cycle) prune();
+  LONGS_EQUAL(51, lab.objects().size());
+  CHECK_FALSE(lab.in_bucket(readable));
+}
+
+TEST(RemoteHistory, AnnouncesNoDeleteOfWhatCannotBeRead) {
+  const std::string oldest = put(90h, lab.etcd.cluster_id, 900);
+  put(80h, lab.etcd.cluster_id, 910);
+  fail_reads_of(oldest, archived());
+  std::vector<std::string> announced;
+  options.dry_run = [&](const RemoteObject& object, const RetentionDecision& decision) {
+    if (!decision.keep) announced.push_back(object.file_name);
+  };
+  LONGS_EQUAL(1, prune().deleted);
+  LONGS_EQUAL(1, announced.size());
+  CHECK_FALSE(announced[0] == oldest);
+}
+
+TEST(RemoteHistory, DoesNotGoOnAskingAServerThatFailsEachTime) {
+  put_many(1500, 90h);
+  fail_reads_of("", s3_error(503, "SlowDown"));
+  lab.s3.calls.clear();
+  const auto outcome = prune();
+  LONGS_EQUAL(0, outcome.deleted);
+  LONGS_EQUAL(1501, outcome.kept);
+  CHECK_TRUE(outcome.error.has_value());
+  LONGS_EQUAL(3, lab.s3.count("GetObject"));
+  LONGS_EQUAL(0, lab.s3.count("DeleteObjects"));
+}
+
+TEST(RemoteHistory, EndsWhereTheTimeIsOver) {
+  put(90h, lab.etcd.cluster_id, 900);
+  session->deadline = lab.clock.monotonic() + 1min;
+  lab.s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject") return std::nullopt;
+    lab.clock.pass(2min);
+    return time_is_over();
+  };
+  RemotePruner pruner(lab.context, *bucket, options);
+  CHECK_TRUE(bucket->list([&](std::vector<RemoteObject> page) { return pruner.feed(page); }).ok());
+  CHECK_FALSE(pruner.finish().ok());
 }

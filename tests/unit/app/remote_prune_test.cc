@@ -139,6 +139,27 @@ TEST(RemotePruner, KeepsTheNewestCountedWhereverTheyAreInTheList) {
              (std::set<std::string>{options.anchor->file_name, name_of(1h), name_of(2h)}));
 }
 
+// Whatever the order in which a server repeats itself.
+TEST(RemotePruner, CountsNoNameTwice) {
+  lab.settings.host.snapshots.retention_unit = RetentionUnit::kSnapshots;
+  lab.settings.policy.retention_number = 3;
+  const RemoteObject two = put(2h), one = put(1h);
+  const std::vector<std::vector<RemoteObject>> lists[] = {
+      {{two, one}, {one, *options.anchor}},
+      {{one, one, *options.anchor}, {*options.anchor, two}, {one}},
+      {{two}, {one}, {one}, {two}, {one}}};
+  for (const auto& pages : lists) {
+    const auto outcome = prune(pages);
+    LONGS_EQUAL(0, outcome->deleted);
+    LONGS_EQUAL(3, left().size());
+  }
+}
+
+TEST(RemotePruner, DeletesNoNameTwice) {
+  const RemoteObject old = put(90h);
+  LONGS_EQUAL(1, prune({{old}, {old, old}})->deleted);
+}
+
 TEST(RemotePruner, DeletesInCallsOfAThousandAndRemembersLittle) {
   std::vector<std::vector<RemoteObject>> pages(100);
   for (int i = 0; i < 100000; ++i) {
