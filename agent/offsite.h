@@ -81,6 +81,9 @@ class Offsite final : public ArchiveFollower {
   std::string object_beside(const std::string& file_name, const std::string& base,
                             int number) const;
 
+  // An error of bucket(), as the bucket's half: what is late says why.
+  Error explain(Error error) const;
+
   Bucket& bucket() { return bucket_; }
   const Bucket& bucket() const { return bucket_; }
   S3Client& client() { return client_; }
@@ -101,7 +104,6 @@ class Offsite final : public ArchiveFollower {
   void report_pruned(const RemotePruner::Outcome& outcome);
   void sweep(const Search& search);
   void remember();
-  Error explain(Error error) const;
   Result<void> find_anchor(SnapshotDirectory& directory);
 
   Context& context_;

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include "base/exit_code.h"
@@ -84,45 +85,54 @@ Result<std::vector<Row>> local_rows(const std::string& path) {
   return rows;
 }
 
-// Joins what lies in the bucket to `rows`: the same name and size is taken for the same snapshot.
-Result<void> add_remote(Context& context, std::vector<Row>& rows) {
-  ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
+// What lies here, and what lies in the bucket only.
+struct Answer {
+  std::vector<Row> local;
+  RemoteList remote;
+};
+
+// Newest first; of the same second, what lies here before what lies there. Each row is made for the
+// call alone.
+void for_each_row(const Answer& answer, const std::function<void(const Row&)>& row) {
+  const RemoteList& remote = answer.remote;
+  size_t at = 0;
+  const auto there = [&] { row({remote.snapshot(at), false, true, remote.looked_at(at)}), ++at; };
+  for (const Row& here : answer.local) {
+    while (at < remote.size() && remote.time(at) > here.snapshot.name->time) there();
+    row(here);
+  }
+  while (at < remote.size()) there();
+}
+
+// Joins what lies in the bucket: the same name and size is taken for the same snapshot.
+Result<void> add_remote(Offsite& offsite, Answer& answer) {
+  std::vector<Row>& rows = answer.local;
   std::map<std::string, size_t> by_name;
   for (size_t i = 0; i < rows.size(); ++i) {
     const StoredSnapshot& snapshot = rows[i].snapshot;
     for (int number = 1; number <= Offsite::kNamesBeside; ++number) {
-      by_name.emplace(offsite->object_beside(snapshot.file_name, snapshot.name->base, number), i);
+      by_name.emplace(offsite.object_beside(snapshot.file_name, snapshot.name->base, number), i);
     }
   }
   // A name of its own goes before one beside another's.
   for (size_t i = 0; i < rows.size(); ++i) by_name[rows[i].snapshot.file_name] = i;
-  const auto find_here = [&](const RemoteObject& object) -> Row* {
+  std::vector<bool> there(rows.size());
+  const auto is_here = [&](const RemoteObject& object) {
     const auto found = by_name.find(object.file_name);
-    if (found == by_name.end()) return nullptr;
-    Row& row = rows[found->second];
-    return row.snapshot.size_bytes == object.size_bytes ? &row : nullptr;
+    if (found == by_name.end()) return false;
+    if (rows[found->second].snapshot.size_bytes != object.size_bytes) return false;
+    there[found->second] = true;
+    return true;
   };
-  ES_ASSIGN(remote, list_remote(offsite->bucket(), kMaxManifests, [&](const RemoteObject& object) {
-              return find_here(object) != nullptr;
-            }));
-  std::vector<Row> only_there;
-  for (RemoteSnapshot& snapshot : remote) {
-    if (Row* const here = find_here(snapshot.object)) {
-      here->remote = true;
-    } else {
-      only_there.push_back({std::move(snapshot.as_stored), false, true, snapshot.looked_at});
-    }
-  }
-  for (Row& row : only_there) rows.push_back(std::move(row));
-  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
-    return a.snapshot.name->time > b.snapshot.name->time;
-  });
+  ES_ASSIGN(remote, RemoteList::read(offsite.bucket(), kMaxManifests, is_here));
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].remote = there[i];
+  answer.remote = std::move(remote);
   return {};
 }
 
-void print_table(const Context& context, const std::vector<Row>& rows, UnixSeconds now) {
+void print_table(const Context& context, const Answer& answer, UnixSeconds now) {
   const std::string& path = context.settings.host.snapshots.directory;
-  if (rows.empty()) {
+  if (answer.local.empty() && answer.remote.size() == 0) {
     if (access(path.c_str(), F_OK) == 0) {
       fmt::print("no snapshots in {}\n", path);
     } else {
@@ -130,21 +140,46 @@ void print_table(const Context& context, const std::vector<Row>& rows, UnixSecon
     }
     return;
   }
-  std::vector<std::vector<std::string>> table = {
-      {"NAME", "AGE", "SIZE", "WHERE", "KIND", "REVISION", "PROVEN"}};
+  const TableRow heading = {"NAME", "AGE", "SIZE", "WHERE", "KIND", "REVISION", "PROVEN"};
+  TableWidths widths;
+  widths.measure(heading);
   int64_t bytes = 0, count = 0, remote_bytes = 0, remote_count = 0;
-  for (const Row& row : rows) {
-    table.push_back(to_row(row, now));
+  for_each_row(answer, [&](const Row& row) {
+    widths.measure(to_row(row, now));
     if (row.local) bytes += row.snapshot.size_bytes, ++count;
     if (row.remote) remote_bytes += row.snapshot.size_bytes, ++remote_count;
-  }
+  });
   const auto counted = [](int64_t number) {
     return number == 1 ? "1 snapshot" : fmt::format("{} snapshots", number);
   };
-  fmt::print("{}", format_table(table));
+  fmt::print("{}", widths.line(heading));
+  for_each_row(answer, [&](const Row& row) { fmt::print("{}", widths.line(to_row(row, now))); });
   fmt::print("{} in {}, {}\n", counted(count), path, human_bytes(bytes));
   if (remote_count > 0)
     fmt::print("{} in the bucket, {}\n", counted(remote_count), human_bytes(remote_bytes));
+}
+
+// As json_text(array, 2) writes it, but one element after the other.
+void print_json(const Answer& answer, UnixSeconds now) {
+  std::string_view before = "[\n  ";
+  for_each_row(answer, [&](const Row& row) {
+    // A line break within a string is escaped: these are between the members.
+    std::string text = json_text(to_json_object(row, now), 2);
+    for (size_t at = 0; (at = text.find('\n', at)) != text.npos; ++at) text.insert(at + 1, "  ");
+    fmt::print("{}{}", before, text);
+    before = ",\n  ";
+  });
+  fmt::print("{}", before.starts_with('[') ? "[]\n" : "\n]\n");
+}
+
+// What the manifests of the newest would have told. One that is archived is no failure of `list`.
+int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
+  const Error error = offsite.explain(*remote.error());
+  if (remote.ended()) return print_error(error);
+  print_error(Error(error).within(fmt::format(
+      "whether it is proven is not known of {}",
+      remote.unread() == 1 ? "an object" : fmt::format("{} objects", remote.unread()))));
+  return kExitOk;
 }
 
 }  // namespace
@@ -152,17 +187,30 @@ void print_table(const Context& context, const std::vector<Row>& rows, UnixSecon
 int command_list(Context& context, bool json) {
   auto rows = local_rows(context.settings.host.snapshots.directory);
   if (!rows) return print_error(rows.error());
-  Result<void> remote;
-  if (context.settings.policy.s3) remote = add_remote(context, *rows);
+  Answer answer{std::move(*rows), {}};
+  std::stable_sort(answer.local.begin(), answer.local.end(), [](const Row& a, const Row& b) {
+    return a.snapshot.name->time > b.snapshot.name->time;
+  });
+  std::unique_ptr<Offsite> offsite;
+  Result<void> joined;
+  if (context.settings.policy.s3) {
+    auto opened = Offsite::open(context, Offsite::of_a_command(context.clock));
+    if (opened) {
+      offsite = std::move(*opened);
+      joined = add_remote(*offsite, answer);
+      if (!joined) joined = offsite->explain(joined.take_error());
+    } else {
+      joined = opened.take_error();
+    }
+  }
   const UnixSeconds now = context.clock.now();
   if (json) {
-    nlohmann::json array = nlohmann::json::array();
-    for (const Row& row : *rows) array.push_back(to_json_object(row, now));
-    fmt::print("{}\n", json_text(array, 2));
+    print_json(answer, now);
   } else {
-    print_table(context, *rows, now);
+    print_table(context, answer, now);
   }
-  return remote ? kExitOk : print_error(remote.error());
+  if (!joined) return print_error(joined.error());
+  return answer.remote.error() ? tell_of_unread(*offsite, answer.remote) : kExitOk;
 }
 
 }  // namespace etcd_snapshot

@@ -12,13 +12,6 @@ bool has_archive_extension(const std::string& file_name) {
          file_name.ends_with(archive_extension(Compression::kZstd));
 }
 
-bool newer(const RemoteSnapshot& a, const RemoteSnapshot& b) {
-  const auto time = [](const RemoteSnapshot& snapshot) {
-    return snapshot.as_stored.name ? snapshot.as_stored.name->time : UnixSeconds::min();
-  };
-  return time(a) != time(b) ? time(a) > time(b) : a.object.file_name < b.object.file_name;
-}
-
 // What a one-time snapshot of any name is called by, from its manifest.
 std::optional<SnapshotName> one_time(const std::string& file_name, const Manifest& manifest) {
   const auto created = parse_rfc3339(manifest.created);
@@ -36,40 +29,72 @@ std::optional<SnapshotName> one_time(const std::string& file_name, const Manifes
 
 }  // namespace
 
-Result<std::vector<RemoteSnapshot>> list_remote(
-    Bucket& bucket, int max_manifests, const std::function<bool(const RemoteObject&)>& known) {
-  std::vector<RemoteSnapshot> found;
+void RemoteList::add(const RemoteObject& object) {
+  const auto name = parse_snapshot_name(object.file_name);
+  if (!name && !has_archive_extension(object.file_name)) return;
+  entries_.push_back({name ? name->time : UnixSeconds::min(), object.size_bytes, names_.size(),
+                      static_cast<uint32_t>(object.file_name.size())});
+  names_ += object.file_name;
+}
+
+void RemoteList::sort() {
+  std::sort(entries_.begin(), entries_.end(), [this](const Entry& a, const Entry& b) {
+    return a.time != b.time ? a.time > b.time : file_name(a) < file_name(b);
+  });
+}
+
+// What cannot be read (archived, say) hides nothing else.
+void RemoteList::read_manifests(Bucket& bucket, int max_manifests) {
+  for (Entry& entry : entries_) {
+    if (max_manifests == 0 || ended_) break;
+    const std::string name(file_name(entry));
+    // A bare database cannot carry a manifest.
+    if (!has_archive_extension(name)) continue;
+    --max_manifests;
+    auto manifest = bucket.manifest({name, entry.size_bytes, ""});
+    if (!manifest) {
+      ++unread_;
+      ended_ = !bucket.only_this_object(manifest.error()) || !bucket.worth_reading();
+      if (!error_ || ended_) error_ = manifest.take_error();
+      continue;
+    }
+    entry.looked_at = true;
+    if (!*manifest) continue;
+    if (entry.time == UnixSeconds::min()) {
+      if (const auto told = one_time(name, **manifest)) entry.time = told->time;
+    }
+    entry.manifest = static_cast<int16_t>(manifests_.size());
+    manifests_.push_back(std::move(**manifest));
+  }
+}
+
+Result<RemoteList> RemoteList::read(Bucket& bucket, int max_manifests,
+                                    const std::function<bool(const RemoteObject&)>& is_here) {
+  RemoteList list;
   ES_TRY(bucket.list([&](std::vector<RemoteObject> page) -> Result<void> {
-    for (RemoteObject& object : page) {
-      RemoteSnapshot snapshot;
-      snapshot.as_stored.file_name = object.file_name;
-      snapshot.as_stored.name = parse_snapshot_name(object.file_name);
-      snapshot.as_stored.size_bytes = object.size_bytes;
-      if (!snapshot.as_stored.name && !has_archive_extension(object.file_name)) continue;
-      snapshot.object = std::move(object);
-      found.push_back(std::move(snapshot));
+    for (const RemoteObject& object : page) {
+      if (!is_here(object)) list.add(object);
     }
     return {};
   }));
-  std::sort(found.begin(), found.end(), newer);
-  int read = 0;
-  for (RemoteSnapshot& snapshot : found) {
-    // A bare database cannot carry a manifest.
-    const bool bare = !has_archive_extension(snapshot.object.file_name);
-    if (bare || known(snapshot.object) || read == max_manifests) continue;
-    ++read;
-    ES_ASSIGN(manifest, bucket.manifest(snapshot.object));
-    snapshot.looked_at = true;
-    if (!snapshot.as_stored.name && manifest) {
-      snapshot.as_stored.name = one_time(snapshot.object.file_name, *manifest);
-    }
-    snapshot.as_stored.manifest = std::move(manifest);
+  list.sort();
+  list.read_manifests(bucket, max_manifests);
+  std::erase_if(list.entries_, [](const Entry& entry) { return entry.time == UnixSeconds::min(); });
+  list.sort();
+  return list;
+}
+
+StoredSnapshot RemoteList::snapshot(size_t index) const {
+  const Entry& entry = entries_[index];
+  StoredSnapshot snapshot;
+  snapshot.file_name = file_name(entry);
+  snapshot.size_bytes = entry.size_bytes;
+  snapshot.name = parse_snapshot_name(snapshot.file_name);
+  if (entry.manifest >= 0) {
+    snapshot.manifest = manifests_[static_cast<size_t>(entry.manifest)];
+    if (!snapshot.name) snapshot.name = one_time(snapshot.file_name, *snapshot.manifest);
   }
-  std::erase_if(found, [&](const RemoteSnapshot& snapshot) {
-    return !snapshot.as_stored.name && !known(snapshot.object);
-  });
-  std::sort(found.begin(), found.end(), newer);
-  return found;
+  return snapshot;
 }
 
 }  // namespace etcd_snapshot

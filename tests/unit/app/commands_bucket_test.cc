@@ -1,6 +1,5 @@
-// list, prune, delete and save where a bucket is configured.
+// prune, delete and save where a bucket is configured.
 #include "base/exit_code.h"
-#include "base/json.h"
 #include "commands/commands.h"
 #include "lab.h"
 
@@ -25,9 +24,6 @@ TEST_GROUP(CommandsBucket) {
   void setup() override {
     lab.with_bucket();
   }
-  Printed list(bool json = false) {
-    return capture([&] { return command_list(lab.context, json); });
-  }
   Printed prune(bool dry_run = false, bool accept = false) {
     return capture([&] { return command_prune(lab.context, dry_run, accept); });
   }
@@ -51,80 +47,6 @@ TEST_GROUP(CommandsBucket) {
     return file;
   }
 };
-
-TEST(CommandsBucket, ListShowsBothPlacesSideBySideNewestFirst) {
-  const std::string there = add_there(3h, 300), both = add_both(2h, 400),
-                    here = lab.add_snapshot(1h, 500);
-  s3.put("p1/2018-05-04T14:40:16Z_etcd", "bare");
-  s3.put("p1/notes.txt", "x");
-  s3.put("p1/garbage.zip", "x");
-  s3.put("p11/2018-05-04T14:40:17Z_etcd.zip", "x");
-  const Printed printed = list();
-  LONGS_EQUAL_TEXT(0, printed.code, printed.err.c_str());
-  CHECK_TEXT(holds(row_of(printed.out, here), " local  "), printed.out.c_str());
-  CHECK_TEXT(holds(row_of(printed.out, both), " local, bucket  "), printed.out.c_str());
-  CHECK_TEXT(holds(row_of(printed.out, there), " bucket  "), printed.out.c_str());
-  CHECK_TEXT(holds(row_of(printed.out, there), " 300 "), printed.out.c_str());
-  CHECK_TEXT(row_of(printed.out, there).ends_with("yes"), printed.out.c_str());
-  // Bare ones carry no manifest: nobody can know.
-  CHECK_TEXT(row_of(printed.out, "2018-05-04T14:40:16Z_etcd").ends_with("?"), printed.out.c_str());
-  CHECK_TRUE(printed.out.find(here) < printed.out.find(both));
-  CHECK_TRUE(printed.out.find(both) < printed.out.find(there));
-  CHECK_FALSE(holds(printed.out, "notes.txt"));
-  CHECK_FALSE(holds(printed.out, "garbage"));
-  CHECK_FALSE(holds(printed.out, "14:40:17Z"));
-  CHECK_TEXT(holds(printed.out, "2 snapshots in " + lab.settings.host.snapshots.directory),
-             printed.out.c_str());
-  CHECK_TEXT(holds(printed.out, "3 snapshots in the bucket"), printed.out.c_str());
-}
-
-TEST(CommandsBucket, ListSaysTheSameInJson) {
-  add_there(3h, 300);
-  add_both(2h, 400);
-  const auto array = parse_json(list(true).out);
-  LONGS_EQUAL(2, array.size());
-  CHECK_TRUE(array[0]["where"] == nlohmann::json::array({"local", "bucket"}));
-  CHECK_TRUE(array[1]["where"] == nlohmann::json::array({"bucket"}));
-  CHECK_TRUE(array[1]["proven"].get<bool>());
-  LONGS_EQUAL(300, array[1]["revision"].get<int>());
-}
-
-TEST(CommandsBucket, ListKeepsApartWhatHasTheSameNameButNotTheSameSize) {
-  const std::string file = lab.add_snapshot(1h);
-  s3.put("p1/" + file, "another host's");
-  const auto array = parse_json(list(true).out);
-  LONGS_EQUAL(2, array.size());
-}
-
-TEST(CommandsBucket, ListFindsOneTimeSnapshotsOfAnyName) {
-  LONGS_EQUAL(0, save("before upgrade", false).code);
-  lab.copy_to_bucket("before upgrade.zip");
-  forget_here("before upgrade.zip");
-  CHECK_TRUE(holds(row_of(list().out, "before upgrade.zip"), "one-time"));
-}
-
-TEST(CommandsBucket, ListReadsNoMoreManifestsThanAHundred) {
-  for (int i = 0; i < 130; ++i) {
-    s3.put("p1/" + rolling_name(lab.clock.now() - std::chrono::minutes(i), "", false) + ".zip",
-           "x");
-  }
-  const auto array = parse_json(list(true).out);
-  LONGS_EQUAL(130, array.size());
-  LONGS_EQUAL(100, s3.count("GetObject"));
-  CHECK_TRUE(array[0]["proven"] == false);
-  CHECK_TRUE(array[129]["proven"].is_null());
-}
-
-TEST(CommandsBucket, ListShowsItsHalfWhereTheBucketDoesNotAnswer) {
-  const std::string file = lab.add_snapshot(1h);
-  s3.denied = {"ListObjectsV2"};
-  for (const bool json : {false, true}) {
-    const Printed printed = list(json);
-    LONGS_EQUAL(kExitRemote, printed.code);
-    CHECK_TEXT(holds(printed.out, file), printed.out.c_str());
-    CHECK_TEXT(holds(printed.err, "AccessDenied"), printed.err.c_str());
-  }
-}
 
 TEST(CommandsBucket, PruneDeletesInBothPlacesWhatTheDryRunAnnounced) {
   const std::string old = add_both(90h), there = add_there(80h), young = add_both(1h);
