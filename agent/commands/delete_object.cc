@@ -4,6 +4,8 @@
 
 #include "archive/writer.h"
 #include "offsite.h"
+#include "s3/ledger.h"
+#include "store/lock.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -45,15 +47,48 @@ Result<Search> search_bucket(const Context& context, Bucket& bucket, const std::
   return search;
 }
 
+// Whether an object that cannot be read is the local copy all the same: no other host writes a name
+// with this one's in it, and what a cycle noted it has compared. Of any other, the same name and
+// size may be another host's.
+Result<bool> is_known_copy(const Context& context, Offsite& offsite, const LocalCopy& here,
+                           const std::string& object) {
+  ES_ASSIGN(info, offsite.client().head(offsite.bucket().key_of(object)));
+  if (!info || info->size_bytes != here.size_bytes) return false;
+  const auto name = parse_snapshot_name(object);
+  if (name && !name->host.empty() && name->host == sanitize_host(context.host)) return true;
+  const auto ledger = UploadLedger::read(runtime_directory(), offsite.bucket().display());
+  const LedgerEntry* const noted = ledger.find(here.file_name);
+  return noted != nullptr && noted->object == object && noted->etag == info->etag;
+}
+
+Error cannot_tell(const Offsite& offsite, const std::string& object, const Error& why) {
+  Error error = why;
+  error.message = "cannot tell whether '" + object + "' in " + offsite.bucket().display() +
+                  " is the snapshot here or another host's: " + why.message;
+  error.hint = why.hint + (why.hint.empty() ? "" : "; ") +
+               "if it is this one: delete it here first, without --s3; then --s3 goes by the name "
+               "alone";
+  return error;
+}
+
 // The name of the object that holds the local copy, which may lie beside another host's; empty:
 // none.
-Result<std::string> find_copy(Offsite& offsite, const LocalCopy& here) {
+Result<std::string> find_copy(const Context& context, Offsite& offsite, const LocalCopy& here) {
+  std::optional<Error> unclear;
   for (int number = 0; number <= Offsite::kNamesBeside; ++number) {
     const std::string object =
         number == 0 ? here.file_name : offsite.object_beside(here.file_name, here.base, number);
-    ES_ASSIGN(same, offsite.bucket().holds(object, here.fd, here.size_bytes));
-    if (same) return object;
+    auto same = offsite.bucket().holds(object, here.fd, here.size_bytes);
+    if (!same) {
+      if (!offsite.bucket().only_this_object(same.error())) return same.take_error();
+      const auto known = is_known_copy(context, offsite, here, object);
+      if (known && *known) return object;
+      if (!unclear) unclear = cannot_tell(offsite, object, same.error());
+    } else if (*same) {
+      return object;
+    }
   }
+  if (unclear) return std::move(*unclear);
   return std::string();
 }
 
@@ -85,7 +120,7 @@ Result<bool> delete_object(Context& context, const std::string& wanted,
   Bucket& bucket = offsite->bucket();
   std::string exact = wanted;
   if (here) {
-    ES_ASSIGN(copy, find_copy(*offsite, *here));
+    ES_ASSIGN(copy, find_copy(context, *offsite, *here));
     if (copy.empty()) return false;
     exact = copy;
   }
@@ -95,8 +130,14 @@ Result<bool> delete_object(Context& context, const std::string& wanted,
   if (found.size() > 1) return ambiguous(wanted, found[0].file_name, found[1].file_name);
   const RemoteObject& object = found.front();
   const auto name = parse_snapshot_name(object.file_name);
-  ES_ASSIGN(manifest, bucket.manifest(object));
-  if (!name && !manifest) {
+  // A name of ours speaks for itself, and so does what is the same as the snapshot here. Only the
+  // manifest says it of any other name.
+  bool ours = name || (here && object.file_name == exact);
+  if (!ours) {
+    ES_ASSIGN(manifest, bucket.manifest(object));
+    ours = manifest.has_value();
+  }
+  if (!ours) {
     return Error{ErrorKind::kUsage,
                  "'" + object.file_name + "' in " + bucket.display() + " is no snapshot",
                  "delete what is not this agent's with the tools of the bucket", false, 0};

@@ -16,8 +16,9 @@ struct LocalCopy {
 };
 
 // `wanted`: exact, with or without extension; where `here` is set, the object that holds the same.
-// False: there is none. kUsage where it is no snapshot, ambiguous, or (unless `force`) the newest
-// one of this host there. Logs the deletion.
+// An object that cannot be read is that only where its name has this host in it or a cycle noted
+// it, and the error of the read otherwise. False: there is none. kUsage where it is no snapshot,
+// ambiguous, or (unless `force`) the newest one of this host there. Logs the deletion.
 Result<bool> delete_object(Context& context, const std::string& wanted,
                            const std::optional<LocalCopy>& here, bool force);
 

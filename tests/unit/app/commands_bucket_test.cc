@@ -46,6 +46,13 @@ TEST_GROUP(CommandsBucket) {
     forget_here(file);
     return file;
   }
+  // Reading the object of that name goes wrong so.
+  void fail_reads_of(const std::string& part, const FakeAnswer& answer) {
+    s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+      if (call.operation != "GetObject" || !holds(call.key, part)) return std::nullopt;
+      return answer;
+    };
+  }
 };
 
 TEST(CommandsBucket, PruneDeletesInBothPlacesWhatTheDryRunAnnounced) {
@@ -215,6 +222,77 @@ TEST(CommandsBucket, DeleteSparesAnotherBackupUnderTheName) {
   remove(old);
   STRCMP_EQUAL("another host's",
                lab.in_bucket(old) ? s3.objects().at("p1/" + old).bytes.c_str() : "(deleted)");
+}
+
+TEST(CommandsBucket, DeleteReadsNothingOfWhatHasANameOfOurs) {
+  const std::string old = add_there(2h), newest = add_there(1h);
+  fail_reads_of("", archived());
+  LONGS_EQUAL(0, remove(old).code);
+  LONGS_EQUAL(0, remove(newest, true).code);
+  LONGS_EQUAL(0, lab.objects().size());
+}
+
+// The cycle has compared it.
+TEST(CommandsBucket, DeleteTakesWhatCannotBeReadWhereACycleNotedIt) {
+  const std::string first = add_both(20h), second = add_both(19h);
+  LONGS_EQUAL(0, command_run(lab.context));
+  fail_reads_of("", archived());
+  LONGS_EQUAL(0, remove(first).code);
+  fail_reads_of("", s3_error(500, "InternalError"));
+  LONGS_EQUAL(0, remove(second).code);
+  CHECK_FALSE(lab.in_bucket(first) || lab.in_bucket(second));
+  CHECK_FALSE(lab.has(first) || lab.has(second));
+}
+
+// The same name, but it was written anew since.
+TEST(CommandsBucket, DeleteDoesNotGoByWhatACycleNotedOfAnother) {
+  const std::string first = add_both(20h);
+  LONGS_EQUAL(0, command_run(lab.context));
+  s3.put("p1/" + first, std::string(lab.scratch.read("snapshots/" + first).size(), 'x'));
+  fail_reads_of("", archived());
+  LONGS_EQUAL(kExitRemote, remove(first, true).code);
+  CHECK_TRUE(lab.in_bucket(first));
+}
+
+// No other host writes this one's name.
+TEST(CommandsBucket, DeleteTakesWhatCannotBeReadWhereItHasTheNameOfThisHost) {
+  add_both(1h);
+  Manifest manifest;
+  manifest.name = "2018-05-04T16:40:16Z_node-1_etcd";
+  manifest.kind = "rolling";
+  manifest.created = "2018-05-04T16:40:16Z";
+  manifest.host = "node-1";
+  const std::string named = lab.put(manifest);
+  lab.copy_to_bucket(named);
+  fail_reads_of("", archived());
+  LONGS_EQUAL(0, remove(named).code);
+  CHECK_FALSE(lab.in_bucket(named) || lab.has(named));
+}
+
+TEST(CommandsBucket, DeleteSparesWhatItCannotTellFromAnotherHosts) {
+  const std::string old = add_both(2h);
+  add_both(1h);
+  for (const FakeAnswer& answer : {archived(), s3_error(500, "InternalError")}) {
+    fail_reads_of(old, answer);
+    const Printed printed = remove(old, true);
+    LONGS_EQUAL(kExitRemote, printed.code);
+    CHECK_TEXT(holds(printed.err, "cannot tell whether"), printed.err.c_str());
+    CHECK_TRUE(lab.in_bucket(old));
+    CHECK_TRUE(lab.has(old));
+  }
+}
+
+// Its own lies beside the one that nobody can read.
+TEST(CommandsBucket, DeleteFindsItsOwnBesideOneThatCannotBeRead) {
+  const std::string old = lab.add_snapshot(2h);
+  add_both(1h);
+  s3.put("p1/" + old, std::string(lab.scratch.read("snapshots/" + old).size(), 'x'));
+  const std::string beside = name_beside(old.substr(0, old.size() - 4), "node-1", 1) + ".zip";
+  s3.put("p1/" + beside, lab.scratch.read("snapshots/" + old));
+  fail_reads_of(old, archived());
+  LONGS_EQUAL(0, remove(old).code);
+  CHECK_TRUE(lab.in_bucket(old));
+  CHECK_FALSE(lab.in_bucket(beside));
 }
 
 TEST(CommandsBucket, SaveUploadsWhereItIsAskedTo) {
