@@ -15,7 +15,8 @@ struct Offsite::Search {
   std::vector<StoredSnapshot> locals;       // that belong into the bucket, newest first
   std::map<std::string, size_t> by_object;  // every name that a local one may have there
   std::vector<bool> there;
-  int64_t ours = 0;  // objects with names of ours, one-time ones of this host too
+  int64_t ours = 0;             // objects with names of ours, one-time ones of this host too
+  std::optional<Error> unread;  // the first read of one that failed of what may pass
 };
 
 // One pass over the list: prunes as it goes and notes which local snapshots are there.
@@ -99,10 +100,16 @@ Result<void> Offsite::compare(SnapshotDirectory& directory, const RemoteObject& 
   if (known == nullptr || known->object != object.file_name || known->etag != object.etag) {
     auto fd = directory.open_file(local.file_name);
     if (!fd) return fd.error().code == ENOENT ? Result<void>() : Result<void>(fd.take_error());
-    auto same = bucket_.holds(object.file_name, fd->get(), local.size_bytes);
-    if (!same && same.error().kind == ErrorKind::kRemote && !same.error().retryable) {
-      // There, but nobody can read it (archived, say): not sent again, and not counted on.
+    // Where it cannot be read (archived, say) or the server fails, its name and size speak for it:
+    // it is not sent again, and not counted on.
+    if (!bucket_.worth_reading()) {
       search.there[index] = true;
+      return {};
+    }
+    auto same = bucket_.holds(object.file_name, fd->get(), local.size_bytes);
+    if (!same && bucket_.only_this_object(same.error())) {
+      search.there[index] = true;
+      if (same.error().retryable && !search.unread) search.unread = same.take_error();
       return {};
     }
     if (!same) return same.take_error();
@@ -240,6 +247,7 @@ Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   remember();
   if (!done) return explain(done.take_error());
   sweep(search);
+  if (search.unread) return explain(std::move(*search.unread));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include "commands/commands.h"
 #include "cycle.h"
 #include "lab.h"
+#include "offsite.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>
@@ -211,6 +212,61 @@ TEST(OffsiteCycle, RemembersWhatIsThereAlsoWhereAnUploadFails) {
   LONGS_EQUAL(kExitRemote, next_cycle());
   LONGS_EQUAL(kExitRemote, next_cycle());
   LONGS_EQUAL(0, s3.count("GetObject"));
+}
+
+// After a boot each is compared; one of them cannot be, each time.
+TEST(OffsiteCycle, OneThatCannotBeComparedKeepsNothingElseBack) {
+  const std::string stuck = lab.add_snapshot(2h), expired = lab.add_snapshot(90h);
+  for (const std::string& file : {stuck, expired}) lab.copy_to_bucket(file);
+  std::filesystem::remove(lab.scratch.path("snapshots/" + expired));
+  const std::string missing = lab.add_snapshot(1h);
+  s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject" || !holds(call.key, stuck)) return std::nullopt;
+    return s3_error(500, "InternalError");
+  };
+  LONGS_EQUAL(kExitRemote, cycle());
+  CHECK_TEXT(holds(lab.log.field("The bucket is not up to date", "error"), stuck),
+             lab.log.text().c_str());
+  CHECK_TRUE(lab.same_in_bucket(missing));
+  CHECK_FALSE(lab.in_bucket(expired));
+  LONGS_EQUAL(2, s3.count("PutObject"));  // not sent again
+  s3.before = nullptr;
+  LONGS_EQUAL_TEXT(0, next_cycle(), lab.log.text().c_str());
+}
+
+TEST(OffsiteCycle, DoesNotGoOnComparingWithAServerThatFailsEachTime) {
+  for (int hours = 1; hours <= 9; ++hours) {
+    lab.copy_to_bucket(lab.add_snapshot(std::chrono::hours(hours)));
+  }
+  const std::string missing = lab.add_snapshot(10h);
+  s3.before = [](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject") return std::nullopt;
+    return s3_error(500, "InternalError");
+  };
+  LONGS_EQUAL(kExitRemote, cycle());
+  LONGS_EQUAL(3, s3.count("GetObject"));
+  CHECK_TRUE(lab.same_in_bucket(missing));
+}
+
+// What was not compared by then is not known to be there.
+TEST(OffsiteCycle, TakesTheEndOfTheTimeForNoAnswer) {
+  for (int hours = 1; hours <= 3; ++hours) {
+    lab.copy_to_bucket(lab.add_snapshot(std::chrono::hours(hours)));
+  }
+  s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject") return std::nullopt;
+    lab.clock.pass(24h);
+    return time_is_over();
+  };
+  auto directory = SnapshotDirectory::open(lab.settings.host.snapshots.directory, false);
+  auto offsite =
+      Offsite::open(lab.context, {.deadline = lab.clock.monotonic() + 1min, .hint = "too late"});
+  const auto tidied = (*offsite)->tidy(*directory, {});
+  CHECK_FALSE(tidied.ok());
+  CHECK_TRUE(tidied.error().kind == ErrorKind::kRemote);
+  STRCMP_EQUAL("too late", tidied.error().hint.c_str());
+  LONGS_EQUAL(3, (*offsite)->backlog(*directory).value());
+  LONGS_EQUAL(kExitRemote, next_cycle());
 }
 
 TEST(OffsiteCycle, UploadsAgainWhatVanishedFromTheBucket) {
