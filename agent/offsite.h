@@ -3,6 +3,7 @@
 // local snapshot. The cycle, `save --s3` and `prune` use it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -52,8 +53,8 @@ class Offsite final : public ArchiveFollower {
   // an error of the pruning, which is not in the result: see prune_failed().
   Result<void> tidy(SnapshotDirectory& directory, const State& state);
 
-  // The same pass by hand, without uploads: measured by the newest proven snapshot here that is
-  // there, too. Without one nothing is pruned.
+  // The same pass by hand, without uploads: measured by a proven snapshot here that is there, too,
+  // the newest where it can be read. Without one nothing is pruned, and the outcome says so.
   Result<RemotePruner::Outcome> prune(SnapshotDirectory& directory, State state);
 
   bool prune_failed() const { return prune_failed_; }
@@ -93,6 +94,10 @@ class Offsite final : public ArchiveFollower {
   Offsite(Context& context, std::unique_ptr<S3Session> session, std::unique_ptr<HttpClient> http);
 
   struct Search;
+  struct Candidate {
+    const StoredSnapshot* local;
+    std::string object;
+  };
   Result<RemotePruner::Outcome> look(SnapshotDirectory& directory, const State& state,
                                      Search& search);
   Result<void> compare(SnapshotDirectory& directory, const RemoteObject& object, Search& search,
@@ -104,7 +109,10 @@ class Offsite final : public ArchiveFollower {
   void report_pruned(const RemotePruner::Outcome& outcome);
   void sweep(const Search& search);
   void remember();
-  Result<void> find_anchor(SnapshotDirectory& directory);
+  std::map<std::string, size_t> names_there(const std::vector<StoredSnapshot>& locals) const;
+  Result<void> find_anchor(SnapshotDirectory& directory, Search& search);
+  Result<void> take_anchor(SnapshotDirectory& directory, const std::vector<Candidate>& candidates,
+                           Search& search);
 
   Context& context_;
   std::unique_ptr<S3Session> session_;

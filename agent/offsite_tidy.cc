@@ -1,6 +1,9 @@
 // The bucket in order: one pass over its list, and then what it lacks.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "base/go_duration.h"
 #include "offsite.h"
 #include "prune.h"
@@ -19,6 +22,20 @@ struct Offsite::Search {
   std::optional<Error> unread;  // the first read of one that failed of what may pass
 };
 
+// Every name that one of them may have in the bucket, and which of them that is.
+std::map<std::string, size_t> Offsite::names_there(
+    const std::vector<StoredSnapshot>& locals) const {
+  std::map<std::string, size_t> names;
+  for (size_t i = 0; i < locals.size(); ++i) {
+    for (int number = 1; number <= kNamesBeside; ++number) {
+      names.emplace(object_beside(locals[i].file_name, locals[i].name->base, number), i);
+    }
+  }
+  // A name of its own goes before one beside another's.
+  for (size_t i = 0; i < locals.size(); ++i) names[locals[i].file_name] = i;
+  return names;
+}
+
 // One pass over the list: prunes as it goes and notes which local snapshots are there.
 Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const State& state,
                                             Search& search) {
@@ -31,16 +48,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
     if (belongs_there(snapshot)) search.locals.push_back(std::move(snapshot));
   }
   search.there.resize(search.locals.size());
-  for (size_t i = 0; i < search.locals.size(); ++i) {
-    const StoredSnapshot& local = search.locals[i];
-    for (int number = 1; number <= kNamesBeside; ++number) {
-      search.by_object.emplace(object_beside(local.file_name, local.name->base, number), i);
-    }
-  }
-  // A name of its own goes before one beside another's.
-  for (size_t i = 0; i < search.locals.size(); ++i) {
-    search.by_object[search.locals[i].file_name] = i;
-  }
+  search.by_object = names_there(search.locals);
 
   RemotePruner::Options options;
   options.state.now = context_.clock.now();
@@ -200,35 +208,73 @@ void Offsite::sweep(const Search& search) {
   }
 }
 
-// The newest proven snapshot of this host that lies in both places. The newest few are enough: what
-// the bucket lacks beyond them is a bucket that needs a cycle first.
-Result<void> Offsite::find_anchor(SnapshotDirectory& directory) {
-  constexpr int kTries = 10;
-  ES_ASSIGN(snapshots, directory.list());
-  const std::string own_host = sanitize_host(context_.host);
-  int tries = 0;
-  for (const StoredSnapshot& local : snapshots) {
-    if (!local.name || !local.manifest || local.name->kind != SnapshotKind::kRolling) continue;
-    if (!local.name->host.empty() && local.name->host != own_host) continue;
-    if (++tries > kTries) break;
-    const LedgerEntry* const known = ledger_.find(local.file_name);
-    const std::string object = known ? known->object : local.file_name;
-    ES_ASSIGN(fd, directory.open_file(local.file_name));
-    ES_ASSIGN(same, bucket_.holds(object, fd.get(), local.size_bytes));
-    if (!same) continue;
-    own_ = RemoteObject{object, local.size_bytes, same->etag};
+// Makes the first that holds the local one what the others are measured by. Reads no more than ten;
+// what cannot be read is passed over.
+Result<void> Offsite::take_anchor(SnapshotDirectory& directory,
+                                  const std::vector<Candidate>& candidates, Search& search) {
+  constexpr size_t kTries = 10;
+  for (size_t i = 0; i < std::min(candidates.size(), kTries) && bucket_.worth_reading(); ++i) {
+    const StoredSnapshot& local = *candidates[i].local;
+    auto fd = directory.open_file(local.file_name);
+    if (!fd && fd.error().code == ENOENT) continue;  // deleted meanwhile
+    if (!fd) return fd.take_error();
+    auto same = bucket_.holds(candidates[i].object, fd->get(), local.size_bytes);
+    if (!same && !bucket_.only_this_object(same.error())) return same.take_error();
+    if (!same && !search.unread) search.unread = same.take_error();
+    if (!same || !*same) continue;
+    own_ = RemoteObject{candidates[i].object, local.size_bytes, (*same)->etag};
     own_manifest_ = local.manifest;
     break;
   }
   return {};
 }
 
+// The newest proven snapshot of this host that lies in both places. What a cycle has noted is there
+// most likely; without that, the list tells which have their name and size there.
+Result<void> Offsite::find_anchor(SnapshotDirectory& directory, Search& search) {
+  ES_ASSIGN(locals, directory.list());
+  std::erase_if(locals, [&](const StoredSnapshot& local) {
+    return !belongs_there(local) || local.name->kind != SnapshotKind::kRolling;
+  });
+  std::vector<Candidate> candidates;
+  for (const StoredSnapshot& local : locals) {
+    const LedgerEntry* const known = ledger_.find(local.file_name);
+    if (known != nullptr) candidates.push_back({&local, known->object});
+  }
+  ES_TRY(take_anchor(directory, candidates, search));
+  if (own_) return {};
+  candidates.clear();
+  const std::map<std::string, size_t> names = names_there(locals);
+  ES_TRY(bucket_.list([&](std::vector<RemoteObject> page) -> Result<void> {
+    for (const RemoteObject& object : page) {
+      const auto found = names.find(object.file_name);
+      if (found == names.end() || locals[found->second].size_bytes != object.size_bytes) continue;
+      candidates.push_back({&locals[found->second], object.file_name});
+    }
+    return {};
+  }));
+  std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
+    return a.local->name->time > b.local->name->time;
+  });
+  return take_anchor(directory, candidates, search);
+}
+
 Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State state) {
   state.by_hand = true;
-  if (auto found = find_anchor(directory); !found) return explain(found.take_error());
   Search search;
+  if (auto found = find_anchor(directory, search); !found) return explain(found.take_error());
+  // Where there is another, the pass below tells of what cannot be read and ought to be.
+  if (own_) search.unread.reset();
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
+  if (!own_) {
+    looked->nothing_goes =
+        "no proven recurring snapshot of this host lies both here and there, to measure the others "
+        "by; let a cycle upload one (where the bucket is full, make room first: etcd-snapshot "
+        "delete --s3)";
+  }
+  if (!looked->error) looked->error = std::move(search.unread);
+  if (looked->error) looked->error = explain(std::move(*looked->error));
   // What the list does not hold any more is not there, whatever was noted of it.
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });
   return looked;

@@ -141,6 +141,9 @@ Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run)
         "--accept-history\n",
         describe(*outcome.history_break));
   }
+  if (!outcome.nothing_goes.empty()) {
+    fmt::print("nothing is pruned in the bucket: {}\n", outcome.nothing_goes);
+  }
   if (outcome.locked > 0) {
     fmt::print("{} stay, because the bucket locks them (such as {})\n", outcome.locked,
                outcome.locked_example);

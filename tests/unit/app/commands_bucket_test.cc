@@ -83,6 +83,73 @@ TEST(CommandsBucket, PruneMeasuresByAProvenOneThatIsInBothPlaces) {
   LONGS_EQUAL(0, s3.count("DeleteObjects"));
 }
 
+// The bucket was full for twelve cycles; this is the way out.
+TEST(CommandsBucket, PruneFindsItsMeasureBehindManyThatTheBucketLacks) {
+  const std::string old = add_there(90h), there = add_both(13h);
+  for (int hours = 1; hours <= 12; ++hours) lab.add_snapshot(std::chrono::hours(hours));
+  const Printed printed = prune();
+  LONGS_EQUAL_TEXT(0, printed.code, printed.err.c_str());
+  CHECK_FALSE(lab.in_bucket(old));
+  CHECK_TRUE(lab.in_bucket(there));
+  CHECK_FALSE(holds(printed.out, "nothing is pruned"));
+}
+
+// Beside another host's of the same name, and noted by nobody.
+TEST(CommandsBucket, PruneFindsItsMeasureUnderANameBeside) {
+  const std::string old = add_there(90h), here = lab.add_snapshot(1h);
+  s3.put("p1/" + here, "another host's");
+  s3.put("p1/" + name_beside(here.substr(0, here.size() - 4), "node-1", 1) + ".zip",
+         lab.scratch.read("snapshots/" + here));
+  LONGS_EQUAL(0, prune().code);
+  CHECK_FALSE(lab.in_bucket(old));
+}
+
+// A cycle noted where the newest one is: one pass over the list is enough.
+TEST(CommandsBucket, PruneGoesByWhatACycleNoted) {
+  LONGS_EQUAL(0, command_run(lab.context));
+  const std::string old = add_there(90h);
+  s3.calls.clear();
+  LONGS_EQUAL(0, prune().code);
+  CHECK_FALSE(lab.in_bucket(old));
+  LONGS_EQUAL(1, s3.count("ListObjectsV2"));
+}
+
+TEST(CommandsBucket, PruneSaysWhyItDeletesNothingThere) {
+  const std::string old = add_there(90h);
+  lab.add_snapshot(1h);
+  for (const bool dry_run : {true, false}) {
+    const Printed printed = prune(dry_run);
+    LONGS_EQUAL(0, printed.code);
+    CHECK_TEXT(holds(printed.out, "nothing is pruned in the bucket: no proven recurring snapshot"),
+               printed.out.c_str());
+  }
+  CHECK_TRUE(lab.in_bucket(old));
+}
+
+TEST(CommandsBucket, PruneMeasuresByAnotherWhereTheNewestCannotBeRead) {
+  for (const FakeAnswer& answer : {archived(), s3_error(500, "InternalError")}) {
+    std::filesystem::remove_all(lab.settings.host.snapshots.directory);
+    const std::string old = add_there(90h), second = add_both(2h), newest = add_both(1h);
+    fail_reads_of(newest, answer);
+    const Printed printed = prune();
+    LONGS_EQUAL_TEXT(answer.status == 500 ? kExitRemote : 0, printed.code, printed.err.c_str());
+    CHECK_FALSE(lab.in_bucket(old));
+    CHECK_TRUE(lab.in_bucket(second));
+    CHECK_TRUE(lab.has(newest));
+  }
+}
+
+TEST(CommandsBucket, PruneDeletesNothingThereWhereNoneCanBeRead) {
+  const std::string old = add_there(90h);
+  for (int hours = 1; hours <= 20; ++hours) add_both(std::chrono::hours(hours));
+  fail_reads_of("", archived());
+  const Printed printed = prune();
+  LONGS_EQUAL(kExitRemote, printed.code);
+  CHECK_TEXT(holds(printed.out, "nothing is pruned in the bucket"), printed.out.c_str());
+  CHECK_TEXT(holds(printed.err, "InvalidObjectState"), printed.err.c_str());
+  CHECK_TRUE(lab.in_bucket(old));
+}
+
 TEST(CommandsBucket, PruneKeepsHereWhatTheBucketLacks) {
   const std::string old = lab.add_snapshot(90h);
   add_both(1h);
