@@ -92,7 +92,7 @@ void Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
          .message_id = kRemoteLocked});
   }
   if (!outcome.error) return;
-  Error error = *outcome.error;
+  Error error = explain(*outcome.error);
   if (outcome.failed > 1) error.message += fmt::format(" ({} in all)", outcome.failed);
   report_error(context_.log, "Couldn't prune in the bucket", error, kRemoteDeleteFailed);
   prune_failed_ = true;

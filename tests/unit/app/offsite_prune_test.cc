@@ -169,6 +169,32 @@ TEST(OffsitePrune, CatchesUpAlsoWhereNothingMayBeDeleted) {
   CHECK_TRUE(lab.same_in_bucket(missing));
 }
 
+// It is not that timeout that is over: none is set.
+TEST(OffsitePrune, SaysOfALateDeletionWhatIsLate) {
+  add_there(90h);
+  s3.before = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "DeleteObjects") return std::nullopt;
+    lab.clock.pass(24h);
+    return time_is_over();
+  };
+  LONGS_EQUAL(kExitRemote, cycle());
+  const std::string hint = lab.log.field(kNotPruned, "hint");
+  CHECK_TEXT(holds(hint, "the time between two snapshots"), hint.c_str());
+}
+
+TEST(OffsitePrune, PrunesTheOthersWhereOneIsArchived) {
+  const std::string unread = add_there(90h), old = add_there(80h);
+  s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject" || !holds(call.key, unread)) return std::nullopt;
+    return archived();
+  };
+  LONGS_EQUAL(kExitRemote, cycle());
+  CHECK_TRUE(lab.in_bucket(unread));
+  CHECK_FALSE(lab.in_bucket(old));
+  const std::string error = lab.log.field(kNotPruned, "error");
+  CHECK_TEXT(holds(error, unread), error.c_str());
+}
+
 // Whatever the bucket does, the snapshot is here, and the exit code says which half failed.
 TEST(OffsitePrune, NoFailureOfTheBucketCostsTheSnapshot) {
   const char* const small[] = {"HeadObject", "PutObject", "ListObjectsV2", "DeleteObjects"};
