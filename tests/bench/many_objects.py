@@ -77,7 +77,8 @@ def one_cycle(options, etcd, directory, objects):
         os.chmod(cluster, 0o600)
         command = [options.program, "--config", conf, "--cluster-file", cluster]
         environment = {"RUNTIME_DIRECTORY": runtime}
-        shown_kib = watch.run(command + ["list"], environment)["peak_kib"]
+        shown_kib = max(watch.run(command + ["list", *how], environment)["peak_kib"]
+                        for how in ([], ["--json"]))
         before, before_cpu_s = bucket.counts(), bucket.cpu_s()
         figures = watch.run(command + ["run"], environment)
         figures.update({what: count - before[what] for what, count in bucket.counts().items()})
