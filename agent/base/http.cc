@@ -301,7 +301,7 @@ class CurlClient final : public HttpClient {
 #endif
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout_s));
-    if (request.rate == nullptr) {  // else Transfer::stalled() looks
+    if (!times_stalls(request)) {
       set(CURLOPT_LOW_SPEED_LIMIT, request.file_body ? kLeastFileSpeed : 1L);
       set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout_s));
     }

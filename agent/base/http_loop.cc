@@ -19,7 +19,8 @@ constexpr int kLongestWaitMs = 1000;
 //
 // Of what OpenSSL holds then, poll(2) says nothing and libcurl does not ask: at the end of a stream
 // it would wait for a socket that has no more. So where the socket is silent and OpenSSL holds
-// something, libcurl is made to look, which it does when a pause ends (curl_easy_pause(3)).
+// something, libcurl is made to look, which it does when a pause ends (curl_easy_pause(3)). Its own
+// check for stalls begins anew then, so times_stalls().
 class ReadAhead {
  public:
   ReadAhead(CURL* handle, bool wanted) : handle_(handle), wanted_(wanted) {}

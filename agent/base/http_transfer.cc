@@ -54,6 +54,10 @@ int64_t body_bytes(const HttpRequest& request) {
   return request.file_body ? request.file_body->size : static_cast<int64_t>(request.body.size());
 }
 
+bool times_stalls(const HttpRequest& request) {
+  return request.rate != nullptr || request.bulk_response;
+}
+
 bool Transfer::called_off() {
   if (!request.after_stop && stop_requested()) {
     failure = cancelled_error();
@@ -82,7 +86,7 @@ bool Transfer::must_end() {
 bool Transfer::stalled(curl_off_t moved) {
   const Nanoseconds now = RealClock().monotonic();
   if (moved != std::exchange(moved_bytes, moved)) moved_at = now;
-  if (request.rate == nullptr || now - moved_at < std::chrono::seconds(request.stall_timeout_s)) {
+  if (!times_stalls(request) || now - moved_at < std::chrono::seconds(request.stall_timeout_s)) {
     return false;
   }
   Error error;

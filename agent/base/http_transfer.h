@@ -35,8 +35,8 @@ struct Transfer {
   bool called_off();
   // The same, or the deadline is over.
   bool must_end();
-  // Whether request.rate is set and no byte moved for the stall timeout, time spent waiting for the
-  // rate aside: sets `failure`. libcurl's own check cannot tell who made the pause.
+  // Whether stalls are timed here and no byte moved for the stall timeout, time spent waiting for
+  // the rate aside: sets `failure`.
   bool stalled(curl_off_t moved);
 };
 
@@ -49,6 +49,10 @@ int on_seek(void* user, curl_off_t offset, int origin) noexcept;
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept;
 
 int64_t body_bytes(const HttpRequest& request);
+// Whether Transfer::stalled() looks for stalls and libcurl does not. Its own check cannot tell a
+// stall from a wait for `rate`, and begins anew with each pause that ends, as those of a bulk
+// response do (http_loop.cc).
+bool times_stalls(const HttpRequest& request);
 std::string_view trim(std::string_view text);
 // The part of a URL that a message names: scheme, host and port, never a query.
 std::string origin(const std::string& url);

@@ -1,6 +1,8 @@
 // What comes of a bulk response, of which OpenSSL takes more from the socket than libcurl asks for.
 #include "http_lab.h"
 
+#include <curl/curl.h>
+
 #include "base/stop.h"
 
 using namespace etcd_snapshot;
@@ -55,6 +57,22 @@ TEST(HttpBulk, WaitsForTheRestOfARecord) {
   request_.url = server.url("/", "localhost");
   STRCMP_EQUAL("", perform().c_str());
   CHECK_TRUE(body_.text == content_);
+}
+
+// Half a record is held the whole time, and looked for again and again.
+TEST(HttpBulk, IsAStallWhereTheRestOfARecordNeverComes) {
+  LoopbackServer server(
+      [this](Wire& wire, SeenRequest&) {
+        if (!wire.send(head_and_first())) return false;
+        std::this_thread::sleep_for(100ms);
+        const std::string sealed = wire.seal(content_.substr(kFirst), 16'000);
+        return wire.send_sealed(sealed.substr(0, sealed.size() - 100));
+      },
+      &certificate_);
+  request_.url = server.url("/", "localhost");
+  const Error error = failure();
+  LONGS_EQUAL_TEXT(CURLE_OPERATION_TIMEDOUT, error.code, error.message.c_str());
+  CHECK_TRUE(error.retryable);
 }
 
 TEST(HttpBulk, TellsOfAPeerThatEndsInTheMiddle) {
