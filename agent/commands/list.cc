@@ -172,14 +172,17 @@ void print_json(const Answer& answer, UnixSeconds now) {
   fmt::print("{}", before.starts_with('[') ? "[]\n" : "\n]\n");
 }
 
-// What the manifests of the newest would have told. One that is archived is no failure of `list`.
+// What the manifests of the newest would have told. One that is archived is no failure of `list`;
+// to be allowed to read none of them is one.
 int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
   const Error error = offsite.explain(*remote.error());
   if (remote.ended()) return print_error(error);
-  print_error(Error(error).within(fmt::format(
+  bool read_any = false;
+  for (size_t i = 0; i < remote.size(); ++i) read_any = read_any || remote.looked_at(i);
+  const int code = print_error(Error(error).within(fmt::format(
       "whether it is proven is not known of {}",
       remote.unread() == 1 ? "an object" : fmt::format("{} objects", remote.unread()))));
-  return kExitOk;
+  return error.s3_code == "AccessDenied" && !read_any ? code : kExitOk;
 }
 
 }  // namespace

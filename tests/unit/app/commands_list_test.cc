@@ -261,6 +261,15 @@ TEST(CommandsList, ShowsWhatCannotBeReadAndSaysSo) {
   CHECK_TRUE(array[0]["proven"].is_null());
 }
 
+TEST(CommandsList, FailsWhereItMayNotReadAndShowsAllTheSame) {
+  const std::string there = add_there(2h);
+  fail_reads_of("", s3_error(403, "AccessDenied"));
+  const Printed printed = list();
+  LONGS_EQUAL(kExitRemote, printed.code);
+  CHECK_TEXT(holds(row_of(printed.out, there), "?"), printed.out.c_str());
+  CHECK_TEXT(holds(printed.err, "GetObject"), printed.err.c_str());
+}
+
 TEST(CommandsList, ShowsAllOfABucketWhereNothingCanBeRead) {
   for (int hours = 1; hours <= 20; ++hours) add_there(std::chrono::hours(hours));
   fail_reads_of("", s3_error(500, "InternalError"));
