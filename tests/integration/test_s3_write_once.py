@@ -25,7 +25,7 @@ class WriteOnce(BucketCase):
         self.assertEqual(self.api.list(bucket), {beside: len(host.read(name)), taken: 15})
         self.assertEqual(self.api.get(bucket, taken), b"somebody else's")
         self.assertEqual(self.api.get(bucket, beside), host.read(name))
-        warned, = result.named("The name is taken in the bucket by another backup, taking one beside it")
+        warned, = result.named("The name is taken in the bucket by other content, taking one beside it")
         self.assertEqual((warned["level"], warned["name"], "p1/" + warned["object"]),
                          ("warning", name.removesuffix(".zip"), beside))
         for lost in (False, True):
