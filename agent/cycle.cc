@@ -59,7 +59,7 @@ class Cycle {
   // not undo what the other noted. Where another run has it now, that one tells of itself.
   void remember_run() {
     if (!lock_) {
-      auto lock = take_run_lock(runtime_dir_);
+      auto lock = wait_for_lock(take_run_lock, runtime_dir_, context_.clock, patience(kRest));
       if (!lock) return;
       lock_ = std::move(*lock);
       state_ = read_run_state(runtime_dir_);
@@ -84,13 +84,17 @@ class Cycle {
     lock_.reset();
   }
 
-  // Waits for a snapshot that is being taken meanwhile, but not until the next one is due. False:
-  // it is still being taken, or the process was asked to stop.
+  // Until when another process is waited for: so long, but not until the next cycle is due.
+  Nanoseconds patience(Nanoseconds longest) const {
+    const Nanoseconds until =
+        std::min(context_.clock.monotonic() + longest, started_ + policy_.interval - kRest);
+    return context_.deadline ? std::min(until, *context_.deadline) : until;
+  }
+
+  // Waits for a snapshot that is being taken meanwhile. False: it is still being taken, or the
+  // process was asked to stop.
   bool return_to_directory() {
-    Nanoseconds until =
-        std::min(context_.clock.monotonic() + kLockPatience, started_ + policy_.interval - kRest);
-    if (context_.deadline) until = std::min(until, *context_.deadline);
-    auto lock = wait_for_lock(take_run_lock, runtime_dir_, context_.clock, until);
+    auto lock = wait_for_lock(take_run_lock, runtime_dir_, context_.clock, patience(kLockPatience));
     if (!lock && lock.error().kind == ErrorKind::kBusy) {
       warn("Nothing is pruned in this cycle, the next one does it",
            {{"reason", lock.error().message}}, kPruneSkipped);
@@ -181,9 +185,11 @@ class Cycle {
     }
     const auto lock = enter_bucket();
     if (!lock) return settle_remote(lock.error(), false);
+    // The upload, or another process, may have taken hours.
+    const bool held = clock_hold(context_, state_) > 0;
     auto tidied = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
                                              .cluster_healthy = outcome && outcome->health.healthy,
-                                             .clock_hold = clock_hold_s_ > 0,
+                                             .clock_hold = held,
                                              .backlog_until = bucket_deadline_});
     if (offsite_->prune_failed()) settle(kExitRemote);
     if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);

@@ -30,6 +30,19 @@ void announce_warnings(Context& context, RunState& state) {
   }
 }
 
+// The hold, and by how many seconds the clock was found to be set ahead now.
+struct ClockLook {
+  int64_t hold_s, jump_s;
+};
+
+ClockLook look_at_clock(const Context& context, RunState& state) {
+  const int64_t since_boot_s = whole_seconds(context.clock.monotonic());
+  const int64_t retention_s = whole_seconds(context.settings.policy.retention);
+  const int64_t jump_s = note_clock(state, context.clock.now().time_since_epoch().count(),
+                                    since_boot_s, std::min(retention_s, kMaxClockHoldS));
+  return {std::max<int64_t>(state.prune_hold_until_s - since_boot_s, 0), jump_s};
+}
+
 }  // namespace
 
 // The container said this when it started; a timer's activations say it when there is news in it.
@@ -50,20 +63,21 @@ void announce_settings(Context& context, RunState& state) {
 }
 
 int64_t watch_clock(Context& context, RunState& state) {
-  const int64_t since_boot_s = whole_seconds(context.clock.monotonic());
-  const int64_t retention_s = whole_seconds(context.settings.policy.retention);
-  const int64_t jump = note_clock(state, context.clock.now().time_since_epoch().count(),
-                                  since_boot_s, std::min(retention_s, kMaxClockHoldS));
-  const int64_t hold_s = std::max<int64_t>(state.prune_hold_until_s - since_boot_s, 0);
-  if (jump != 0) {
+  const ClockLook look = look_at_clock(context, state);
+  if (look.jump_s != 0) {
     context.log.write(
         {.level = LogLevel::kWarning,
          .message = "The clock was set ahead",
-         .fields = {{"reason", "set ahead by " + format_go_duration(std::chrono::seconds(jump))},
-                    {"wait", format_go_duration(std::chrono::seconds(hold_s))}},
+         .fields = {{"reason",
+                     "set ahead by " + format_go_duration(std::chrono::seconds(look.jump_s))},
+                    {"wait", format_go_duration(std::chrono::seconds(look.hold_s))}},
          .message_id = kPruneSkipped});
   }
-  return hold_s;
+  return look.hold_s;
+}
+
+int64_t clock_hold(const Context& context, RunState state) {
+  return look_at_clock(context, state).hold_s;
 }
 
 }  // namespace etcd_snapshot

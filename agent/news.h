@@ -12,7 +12,12 @@ namespace etcd_snapshot {
 // in the configuration, which `check` always tells.
 void announce_settings(Context& context, RunState& state);
 
-// For how many seconds nothing is pruned because the clock was set ahead; 0: it was not.
+// For how many seconds nothing is pruned because the clock was set ahead; 0: it was not. Says so
+// where it is news.
 int64_t watch_clock(Context& context, RunState& state);
+
+// The same at any later moment, with the state as it is now; tells nobody and leaves the news to
+// the next watch_clock().
+int64_t clock_hold(const Context& context, RunState state);
 
 }  // namespace etcd_snapshot

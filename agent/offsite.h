@@ -110,6 +110,7 @@ class Offsite final : public ArchiveFollower {
   void sweep(const Search& search);
   void remember();
   std::map<std::string, size_t> names_there(const std::vector<StoredSnapshot>& locals) const;
+  Result<void> look_after_own();
   Result<void> find_anchor(SnapshotDirectory& directory, Search& search);
   Result<void> take_anchor(SnapshotDirectory& directory, const std::vector<Candidate>& candidates,
                            Search& search);

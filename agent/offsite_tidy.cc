@@ -280,9 +280,24 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
   return looked;
 }
 
+// Somebody may have deleted or replaced it there while the bucket was waited for; the others would
+// be measured by nothing then. It counts as missing, and goes there again.
+Result<void> Offsite::look_after_own() {
+  if (!own_) return {};
+  ES_ASSIGN(there, client_.head(bucket_.key_of(own_->file_name)));
+  if (there && there->size_bytes == own_->size_bytes && there->etag == own_->etag) return {};
+  // Nothing but its own is in there so early.
+  ledger_.retain([&](const std::string& name) { return !released_.contains(name); });
+  released_.clear();
+  own_.reset();
+  own_manifest_.reset();
+  return {};
+}
+
 Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   context_.progress.phase(Phase::kBucket, "looking through the bucket");
   Search search;
+  if (auto found = look_after_own(); !found) return explain(found.take_error());
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
   figures_ = {search.ours - looked->deleted, looked->deleted};

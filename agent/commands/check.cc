@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "commands/findings.h"
 #include "etcd/connect.h"
+#include "news.h"
 #include "prune.h"
 #include "store/directory.h"
 #include "store/history.h"
@@ -108,10 +109,7 @@ void check_directory(const Context& context, Findings& findings) {
   } else {
     findings.note(fmt::format("{} in {}, none of them proven by this agent", count, path));
   }
-  const auto since_boot_s =
-      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
-  const int64_t hold_s = read_run_state(runtime_directory()).prune_hold_until_s - since_boot_s;
-  if (hold_s > 0) {
+  if (const int64_t hold_s = clock_hold(context, read_run_state(runtime_directory())); hold_s > 0) {
     findings.warn("the clock was set ahead: nothing is pruned for " +
                       human_age(std::chrono::seconds(hold_s)) + " more",
                   "see that the clock is right (timedatectl)");

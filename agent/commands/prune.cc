@@ -8,6 +8,7 @@
 #include "base/human.h"
 #include "commands/commands.h"
 #include "commands/table.h"
+#include "news.h"
 #include "offsite.h"
 #include "store/lock.h"
 #include "store/run_state.h"
@@ -39,9 +40,7 @@ Result<void> check_retention_is_set(const Settings& settings) {
 }
 
 bool clock_holds(const Context& context) {
-  const auto since_boot_s =
-      std::chrono::duration_cast<std::chrono::seconds>(context.clock.monotonic()).count();
-  return since_boot_s < read_run_state(runtime_directory()).prune_hold_until_s;
+  return clock_hold(context, read_run_state(runtime_directory())) > 0;
 }
 
 // No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than a

@@ -18,6 +18,7 @@ namespace {
 constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
 constexpr char kBeside[] = "2018-05-04T18:40:16Z_node-1_etcd.zip";
 constexpr char kNotThere[] = "Backup is safe here, but not in the bucket";
+constexpr char kTaken[] = "The name is taken in the bucket by other content, taking one beside it";
 }  // namespace
 
 TEST_GROUP(OffsiteCycle) {
@@ -193,7 +194,8 @@ TEST(OffsiteCycle, ComparesNothingThatItRemembers) {
   LONGS_EQUAL(0, cycle());
   LONGS_EQUAL(0, next_cycle());
   LONGS_EQUAL(0, s3.count("GetObject"));
-  LONGS_EQUAL(2, s3.count("HeadObject"));  // of the new one, before and after
+  // Of the new one: whether its name is free, what is there, and whether it still is.
+  LONGS_EQUAL(3, s3.count("HeadObject"));
   LONGS_EQUAL(1, s3.count("PutObject"));
   // What a reboot forgets is compared once, and not sent again.
   std::filesystem::remove(lab.scratch.path("run/bucket.json"));
@@ -282,8 +284,7 @@ TEST(OffsiteCycle, TakesANameBesideOneThatIsTaken) {
   STRCMP_EQUAL("another host's", s3.objects().at(std::string("p1/") + kFirst).bytes.c_str());
   CHECK_TRUE(s3.objects().at(std::string("p1/") + kBeside).bytes ==
              lab.scratch.read(std::string("snapshots/") + kFirst));
-  const auto warnings =
-      lab.log.of("The name is taken in the bucket by another backup, taking one beside it");
+  const auto warnings = lab.log.of(kTaken);
   LONGS_EQUAL(1, warnings.size());
   STRCMP_EQUAL(kNameTaken, std::string(warnings[0].message_id).c_str());
   STRCMP_EQUAL(kBeside, warnings[0].fields.find("object")->second.c_str());
@@ -338,6 +339,9 @@ TEST(OffsiteCycle, DoesNotSayUploadedOfWhatIsNotWhatWasSent) {
   LONGS_EQUAL(kExitRemote, cycle());
   LONGS_EQUAL(0, lab.log.count("Uploaded backup"));
   LONGS_EQUAL(1, lab.log.count(kNotThere));
+  // What lies under the first name is no other host's: it says what.
+  const std::string why = lab.log.field(kTaken, "reason");
+  CHECK_TEXT(holds(why, "ETag 0123456789abcdef0123456789abcdef-3"), why.c_str());
 }
 
 TEST(OffsiteCycle, AbortsWhatNobodyFinishedADayLater) {
