@@ -13,11 +13,12 @@ BUFFER_BYTES = 16 << 10
 
 class Proxy:
     """Listens on a port of its own. `bytes_per_s`: the rate of one connection. `die_after`: bytes
-    after which a connection is cut; `deaths`: how many connections die so (None: every one)."""
+    after which a connection is cut; `deaths`: how many connections die so (None: every one).
+    `hold_after`: bytes after which nothing comes any more on a connection that stays."""
 
-    def __init__(self, target_port, bytes_per_s=None, die_after=None, deaths=None):
+    def __init__(self, target_port, bytes_per_s=None, die_after=None, deaths=None, hold_after=None):
         self.target_port, self.bytes_per_s = target_port, bytes_per_s
-        self.die_after, self.deaths = die_after, deaths
+        self.die_after, self.deaths, self.hold_after = die_after, deaths, hold_after
         self.connections = 0
         self.forwarded = 0  # bytes from etcd to the agent, all connections
         self.stopping = threading.Event()
@@ -63,6 +64,8 @@ class Proxy:
         began, sent = time.monotonic(), 0
         with contextlib.suppress(OSError):
             while piece := source.recv(BUFFER_BYTES):
+                if self.hold_after is not None:
+                    piece = piece[:self.hold_after - sent]
                 sink.sendall(piece)
                 sent += len(piece)
                 with self.guard:
@@ -70,6 +73,9 @@ class Proxy:
                     if self.die_after is not None and sent >= self.die_after and self.deaths != 0:
                         self.deaths = None if self.deaths is None else self.deaths - 1
                         break
+                if sent == self.hold_after:
+                    self.stopping.wait()
+                    break
                 if self.bytes_per_s:
                     ahead = sent / self.bytes_per_s - (time.monotonic() - began)
                     if ahead > 0 and self.stopping.wait(ahead):

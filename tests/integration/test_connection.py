@@ -122,6 +122,23 @@ class DyingMembers(Case):
         self.assertExit(result, 69)
         self.assertUntouched(agent, before)
 
+    def test_a_stream_that_stops_within_a_tls_record(self):
+        authority = pki.Pki(self.path("pki"))
+        member = self.member(tls=authority)
+        member.fill(8 << 20)
+        for hold_after in ((4 << 20) + 1, (4 << 20) + 4099):
+            proxy = Proxy(member.port, hold_after=hold_after)
+            self.addCleanup(proxy.stop)
+            agent = self.agent(proxy.endpoint("https"))
+            agent.use_tls(authority)
+            agent.etcd["stall_timeout_s"] = 2
+            before = self.old_snapshots(agent)
+            result = agent.run(timeout_s=30)
+            self.assertExit(result, 69)
+            self.assertSays(result, "no byte moved for 2 seconds", "error")
+            self.assertEqual(proxy.forwarded, hold_after)
+            self.assertUntouched(agent, before)
+
     def test_without_quorum_it_is_snapshotted_with_a_warning_and_nothing_is_pruned(self):
         cluster = etcd.Cluster(self.tmp)
         self.addCleanup(cluster.stop)
