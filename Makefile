@@ -40,8 +40,9 @@ HARDENING ?= -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE
 	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
 HARDENING_LD ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
 # With them g++ 12 takes the value of an optional for one that may be unset.
-# -g1: functions and lines, which is all that their reports print, at two thirds of the time.
-SANITIZE := -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+# -g1: functions and lines, which is all that their reports print, at two thirds of the time. -O0: to
+# optimize takes minutes longer than it gains when the tests run.
+SANITIZE := -O0 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
 	-Wno-maybe-uninitialized
 ALL_CPPFLAGS = -Iagent -DETCD_SNAPSHOT_VERSION='"$(VERSION)"' -D_FILE_OFFSET_BITS=64 $(CPPFLAGS)
 ALL_CXXFLAGS = -std=c++20 $(WARNINGS) -MMD -MP $(CXXFLAGS)
@@ -170,11 +171,6 @@ build/release/%.o: %.cc
 build/asan/%.o: %.cc
 	$(say) CXX-ASAN $<
 	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
-
-# What only tests: to optimize it takes longer than it gains.
-build/asan/tests/%.o: tests/%.cc
-	$(say) CXX-ASAN $<
-	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(SANITIZE) -O0 $(ALL_CXXFLAGS) -c -o $@ $<
 
 # --- the programs ------------------------------------------------------------------------------
 all: build/etcd-snapshot build/etcd-snapshot-generator
