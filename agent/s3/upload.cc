@@ -179,6 +179,7 @@ struct ObjectUpload::State {
   Result<UploadedObject> complete(S3Client& client);
   Result<UploadedObject> compare(S3Client& client, const std::string& answered_etag,
                                  const std::string& computed_etag);
+  bool is_told_by(const std::string& computed_etag, const ObjectInfo& found) const;
 };
 
 Result<void> ObjectUpload::State::send_parts(const std::function<void(int64_t)>& progress) {
@@ -205,9 +206,7 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
                  "look who or what deletes there, and whether the endpoint is an S3 server", true,
                  0};
   }
-  const bool md5_counts = !computed_etag.empty() && !session.settings.sse.starts_with("aws:kms") &&
-                          !found->encryption.starts_with("aws:kms");
-  const std::string& expected = md5_counts ? computed_etag : answered_etag;
+  const std::string& expected = is_told_by(computed_etag, *found) ? computed_etag : answered_etag;
   const bool same_size = found->size_bytes == available;
   if (same_size && (expected.empty() || found->etag == expected)) {
     return UploadedObject{key, available, found->etag};
@@ -222,6 +221,13 @@ Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
                       found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
                       expected + " were sent",
                   kNotWhatWasSent);
+}
+
+// Whether the object's ETag tells of its bytes: not where a key service encrypts them.
+bool ObjectUpload::State::is_told_by(const std::string& computed_etag,
+                                     const ObjectInfo& found) const {
+  return !computed_etag.empty() && !session.settings.sse.starts_with("aws:kms") &&
+         !found.encryption.starts_with("aws:kms");
 }
 
 // Not every ETag of 32 digits is an MD5: gateways make others, and so does a bucket's encryption
@@ -278,6 +284,7 @@ Result<UploadedObject> ObjectUpload::State::complete(S3Client& client) {
   const auto found = client.head(key);
   if (!found || !*found || (*found)->size_bytes != available) return etag.take_error();
   if ((*found)->etag == computed) return UploadedObject{key, available, computed};
+  if (is_told_by(computed, **found)) return damaged((*found)->etag, computed);
   return taken();  // by whom, the bytes tell: there was nothing before
 }
 

@@ -80,16 +80,31 @@ TEST(UploadOutcome, CallsWhatALostCompleteMayHaveMadeTakenWhereETagsTellNothing)
   }
 }
 
-// With a key service the ETags of parts may look like digests, and that of the object is none.
-TEST(UploadOutcome, CallsWhatALostCompleteMayHaveMadeTakenWhereTheETagIsAnother) {
-  s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
-    if (call.operation != "CompleteMultipartUpload") return std::nullopt;
-    s3.buckets["backups"]["p1/a.zip"].etag = "0123456789abcdef0123456789abcdef-2";
-    return lost_connection();
-  };
-  const auto done = send(2 * kPart);
-  CHECK_FALSE(done.ok());
-  STRCMP_EQUAL("PreconditionFailed", done.error().s3_code.c_str());
+// With a key service the ETags of parts may look like digests, and that of the object is none; else
+// it is that of other bytes.
+TEST(UploadOutcome, ComparesTheETagAfterALostCompleteUnlessAKeyServiceEncrypts) {
+  const struct {
+    const char *encryption, *code;
+  } rows[] = {{"", kNotWhatWasSent},
+              {"AES256", kNotWhatWasSent},
+              {"aws:kms", "PreconditionFailed"},
+              {"aws:kms:dsse", "PreconditionFailed"}};
+  for (const auto& row : rows) {
+    s3.buckets["backups"].clear();
+    s3.after = [this, row](const FakeCall& call) -> std::optional<FakeAnswer> {
+      const auto object = s3.buckets["backups"].find("p1/a.zip");
+      if (object == s3.buckets["backups"].end()) return std::nullopt;
+      object->second.etag = "0123456789abcdef0123456789abcdef-2";
+      if (call.operation == "CompleteMultipartUpload") return lost_connection();
+      FakeAnswer answer{200, {{"etag", "\"" + object->second.etag + "\""}}};
+      answer.headers["content-length"] = std::to_string(object->second.bytes.size());
+      if (*row.encryption) answer.headers["x-amz-server-side-encryption"] = row.encryption;
+      return answer;
+    };
+    const auto done = send(2 * kPart);
+    CHECK_FALSE_TEXT(done.ok(), row.encryption);
+    STRCMP_EQUAL_TEXT(row.code, done.error().s3_code.c_str(), row.encryption);
+  }
 }
 
 TEST(UploadOutcome, BelievesNoLookThatShowsSomethingElse) {
