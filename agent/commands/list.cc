@@ -177,12 +177,10 @@ void print_json(const Answer& answer, UnixSeconds now) {
 int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
   const Error error = offsite.explain(*remote.error());
   if (remote.ended()) return print_error(error);
-  bool read_any = false;
-  for (size_t i = 0; i < remote.size(); ++i) read_any = read_any || remote.looked_at(i);
   const int code = print_error(Error(error).within(fmt::format(
       "whether it is proven is not known of {}",
       remote.unread() == 1 ? "an object" : fmt::format("{} objects", remote.unread()))));
-  return error.s3_code == "AccessDenied" && !read_any ? code : kExitOk;
+  return remote.denied() ? code : kExitOk;
 }
 
 }  // namespace

@@ -55,10 +55,13 @@ void RemoteList::read_manifests(Bucket& bucket, int max_manifests) {
     if (!manifest) {
       ++unread_;
       ended_ = !bucket.only_this_object(manifest.error()) || !bucket.worth_reading();
-      if (!error_ || ended_) error_ = manifest.take_error();
+      const bool first_denied = !denied_ && entry.time != UnixSeconds::min() &&
+                                manifest.error().s3_code == "AccessDenied";
+      denied_ = denied_ || first_denied;
+      if (!error_ || ended_ || first_denied) error_ = manifest.take_error();
       continue;
     }
-    entry.looked_at = true;
+    entry.looked_at = read_any_ = true;
     if (!*manifest) continue;
     if (entry.time == UnixSeconds::min()) {
       if (const auto told = one_time(name, **manifest)) entry.time = told->time;

@@ -34,6 +34,8 @@ class RemoteList {
   int64_t unread() const { return unread_; }
   const std::optional<Error>& error() const { return error_; }
   bool ended() const { return ended_; }
+  // Whether one with a name of ours may not be read (the error is its then), and no other could be.
+  bool denied() const { return denied_ && !read_any_; }
 
  private:
   struct Entry {
@@ -57,7 +59,7 @@ class RemoteList {
   std::vector<Manifest> manifests_;
   int64_t unread_ = 0;
   std::optional<Error> error_;
-  bool ended_ = false;
+  bool ended_ = false, denied_ = false, read_any_ = false;
 };
 
 }  // namespace etcd_snapshot

@@ -270,6 +270,25 @@ TEST(CommandsList, FailsWhereItMayNotReadAndShowsAllTheSame) {
   CHECK_TEXT(holds(printed.err, "GetObject"), printed.err.c_str());
 }
 
+// Not where one object alone is somebody else's; but an archived one beside it makes it no better.
+TEST(CommandsList, FailsWhereNoneOfOursMayBeReadOnly) {
+  const auto denied = s3_error(403, "AccessDenied");
+  add_both(1h);
+  s3.put("p1/somebody.zip", "x");
+  fail_reads_of("somebody", denied);
+  LONGS_EQUAL(0, list().code);
+  const std::string oldest = add_there(3h), newer = add_there(2h);
+  fail_reads_of(oldest, denied);
+  LONGS_EQUAL(0, list().code);
+  s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject") return std::nullopt;
+    return holds(call.key, newer) ? archived() : denied;
+  };
+  const Printed printed = list();
+  LONGS_EQUAL(kExitRemote, printed.code);
+  CHECK_TEXT(holds(printed.err, "GetObject"), printed.err.c_str());
+}
+
 TEST(CommandsList, ShowsAllOfABucketWhereNothingCanBeRead) {
   for (int hours = 1; hours <= 20; ++hours) add_there(std::chrono::hours(hours));
   fail_reads_of("", s3_error(500, "InternalError"));
