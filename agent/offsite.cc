@@ -96,13 +96,13 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
     }
     if (number == kNamesBeside) return done;
     const std::string next = object_beside(file_name, base, number + 1);
-    LogRecord entry{
-        .level = LogLevel::kWarning,
-        .message = "The name is taken in the bucket by other content, taking one beside it",
-        .fields = {{"name", base}, {"object", next}},
-        .message_id = kNameTaken};
-    if (!taken) entry.fields["reason"] = done.error().message;
-    context_.log.write(entry);
+    context_.log.write(
+        {.level = LogLevel::kWarning,
+         .message = "The name is taken in the bucket by other content, taking one beside it",
+         .fields = {{"name", base},
+                    {"object", next},
+                    {"reason", taken ? "another backup lies there" : done.error().message}},
+         .message_id = kNameTaken});
     object = next;
   }
 }
