@@ -25,7 +25,7 @@ class LargeUpload(BucketCase):
     def test_a_gibibyte_over_tls(self):
         bucket = self.bucket()
         # Neither the time until the next cycle nor a busy server's slow handshake is what is looked at.
-        host = self.host(bucket, folder="p1", interval="1h")
+        host = self.host(bucket, folder="p1", interval="1")
         host.section("s3").update(concurrency=4, retries=5)
         result = host.cycle()
         self.assertExit(result, 0)
