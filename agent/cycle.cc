@@ -105,9 +105,7 @@ class Cycle {
     }
     if (!lock) return false;
     lock_ = std::move(*lock);
-    // Another run, or a hand at the clock.
-    state_ = read_run_state(runtime_dir_);
-    clock_hold_s_ = watch_clock(context_, state_);
+    state_ = read_run_state(runtime_dir_);  // another run may have written it
     return true;
   }
 
@@ -185,16 +183,17 @@ class Cycle {
     }
     const auto lock = enter_bucket();
     if (!lock) return settle_remote(lock.error(), false);
-    // The upload, or another process, may have taken hours.
-    const bool held = clock_hold(context_, state_) > 0;
     auto tidied = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
                                              .cluster_healthy = outcome && outcome->health.healthy,
-                                             .clock_hold = held,
+                                             .clock_holds = [this] { return clock_holds(); },
                                              .backlog_until = bucket_deadline_});
     if (offsite_->prune_failed()) settle(kExitRemote);
     if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);
     return tidied || settle_remote(tidied.error(), false);
   }
+
+  // The upload, or another process, may have taken hours. The news is told where we prune here.
+  bool clock_holds() const { return clock_hold(context_, state_) > 0; }
 
   // Waits for another process as long as the bucket has time.
   Result<UniqueFd> enter_bucket() {
@@ -251,6 +250,7 @@ class Cycle {
                          int64_t needed) {
     warn("Not enough space, looking for expired backups to prune first",
          {{"directory", directory.path()}, {"needed", human_bytes(needed)}}, kSpaceShort);
+    clock_hold_s_ = watch_clock(context_, state_);
     const auto plan = plan_prune(context_, directory,
                                  {.cluster_healthy = connection.health.healthy,
                                   .making_room = true,
@@ -311,6 +311,7 @@ class Cycle {
   void prune(SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
     report_health(context_.log, outcome.health, ", nothing is pruned");
     context_.progress.phase(Phase::kPrune, "pruning");
+    clock_hold_s_ = watch_clock(context_, state_);  // it may have been set meanwhile
     // Somebody may have deleted it while the bucket was waited for.
     const auto still_there = directory.taken(outcome.base);
     const auto plan = plan_prune(context_, directory,

@@ -41,8 +41,10 @@ class Offsite final : public ArchiveFollower {
 
   // What is known for tidy().
   struct State {
-    bool proven_this_cycle = false, cluster_healthy = true, clock_hold = false;
-    std::optional<Nanoseconds> backlog_until;  // begins no further upload after it
+    bool proven_this_cycle = false, cluster_healthy = true;
+    // Whether nothing is pruned because the clock was set ahead; asked when the ages are.
+    std::function<bool()> clock_holds = [] { return false; };
+    std::optional<Nanoseconds> backlog_until{};  // begins no further upload after it
     // Not a cycle: what goes is older than a proven one that stays, whenever that was taken.
     bool by_hand = false;
     // Tells of each object what would happen to it; nothing is deleted then.
@@ -110,7 +112,7 @@ class Offsite final : public ArchiveFollower {
   void sweep(const Search& search);
   void remember();
   std::map<std::string, size_t> names_there(const std::vector<StoredSnapshot>& locals) const;
-  Result<void> look_after_own();
+  Result<void> look_after_own(Search& search);
   Result<void> find_anchor(SnapshotDirectory& directory, Search& search);
   Result<void> take_anchor(SnapshotDirectory& directory, const std::vector<Candidate>& candidates,
                            Search& search);

@@ -54,7 +54,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   options.state.now = context_.clock.now();
   options.state.proven_this_cycle = state.proven_this_cycle && own_.has_value();
   options.state.cluster_healthy = state.cluster_healthy;
-  options.state.clock_hold = state.clock_hold;
+  options.state.clock_hold = state.clock_holds();
   options.state.making_room = state.by_hand;
   options.dry_run = state.dry_run;
   options.anchor = own_;
@@ -135,7 +135,7 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
   ES_ASSIGN(plan, plan_prune(context_, directory,
                              {.proven_this_cycle = state.proven_this_cycle,
                               .cluster_healthy = state.cluster_healthy,
-                              .clock_hold = state.clock_hold}));
+                              .clock_hold = state.clock_holds()}));
   std::set<std::string> expired;
   for (size_t i = 0; i < plan.snapshots.size(); ++i) {
     if (plan.deletes(i)) expired.insert(plan.snapshots[i].file_name);
@@ -282,13 +282,26 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
 
 // Somebody may have deleted or replaced it there while the bucket was waited for; the others would
 // be measured by nothing then. It counts as missing, and goes there again.
-Result<void> Offsite::look_after_own() {
+Result<void> Offsite::look_after_own(Search& search) {
   if (!own_) return {};
-  ES_ASSIGN(there, client_.head(bucket_.key_of(own_->file_name)));
-  if (there && there->size_bytes == own_->size_bytes && there->etag == own_->etag) return {};
-  // Nothing but its own is in there so early.
-  ledger_.retain([&](const std::string& name) { return !released_.contains(name); });
-  released_.clear();
+  auto there = client_.head(bucket_.key_of(own_->file_name));
+  if (there && *there && (*there)->size_bytes == own_->size_bytes && (*there)->etag == own_->etag) {
+    return {};
+  }
+  if (!there && !bucket_.only_this_object(there.error())) return there.take_error();
+  if (!there) {
+    search.unread = there.take_error();
+  } else {
+    // Nothing but its own is in there so early.
+    ledger_.retain([&](const std::string& name) { return !released_.contains(name); });
+    released_.clear();
+    context_.log.write(
+        {.level = LogLevel::kWarning,
+         .message = "Nothing is pruned in the bucket in this cycle",
+         .fields = {{"object", own_->file_name},
+                    {"reason", "this backup was deleted or replaced there meanwhile"}},
+         .message_id = kPruneSkipped});
+  }
   own_.reset();
   own_manifest_.reset();
   return {};
@@ -297,7 +310,7 @@ Result<void> Offsite::look_after_own() {
 Result<void> Offsite::tidy(SnapshotDirectory& directory, const State& state) {
   context_.progress.phase(Phase::kBucket, "looking through the bucket");
   Search search;
-  if (auto found = look_after_own(); !found) return explain(found.take_error());
+  if (auto found = look_after_own(search); !found) return explain(found.take_error());
   auto looked = look(directory, state, search);
   if (!looked) return explain(looked.take_error());
   figures_ = {search.ours - looked->deleted, looked->deleted};

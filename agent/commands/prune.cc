@@ -39,14 +39,24 @@ Result<void> check_retention_is_set(const Settings& settings) {
       "nothing is pruned by a default; write backup_config.retention into cluster.yml", false, 0};
 }
 
-bool clock_holds(const Context& context) {
-  return clock_hold(context, read_run_state(runtime_directory())) > 0;
+// Asked when the ages are. Whoever has the run lock notes what it finds, as a cycle does: where
+// none runs, pruning would wait without end.
+bool clock_holds(Context& context, bool locked) {
+  RunState state = read_run_state(runtime_directory());
+  if (!locked) return clock_hold(context, state) > 0;
+  const int64_t noted = state.prune_hold_until_s;
+  const bool holds = watch_clock(context, state) > 0;
+  if (state.prune_hold_until_s != noted) {
+    // What cannot be written costs a longer wait.
+    if (auto written = write_run_state(runtime_directory(), state); !written) return true;
+  }
+  return holds;
 }
 
 // No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than a
 // proven one that stays, whenever that one was taken. The cluster is not asked either.
-PruneState state_by_hand(const Context& context) {
-  return {.cluster_healthy = true, .making_room = true, .clock_hold = clock_holds(context)};
+PruneState state_by_hand(Context& context, bool locked) {
+  return {.cluster_healthy = true, .making_room = true, .clock_hold = clock_holds(context, locked)};
 }
 
 // Shows the break that was found and, unless `dry_run`, lets it count as known from now on.
@@ -74,10 +84,10 @@ struct BucketHalf {
 };
 
 Result<BucketHalf> prune_bucket(Context& context, SnapshotDirectory& directory, Offsite& offsite,
-                                const PruneState& here, bool dry_run) {
+                                bool dry_run) {
   BucketHalf half;
   Offsite::State state;
-  state.clock_hold = here.clock_hold;
+  state.clock_holds = [&context] { return clock_holds(context, false); };
   state.cluster_healthy = true;
   const UnixSeconds now = context.clock.now();
   if (dry_run) {
@@ -107,9 +117,8 @@ Result<UniqueFd> wait_for_directory(Context& context, const std::string& undone)
 
 // The same, and once more where the operator accepts what holds it.
 Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& directory,
-                                          Offsite& offsite, const PruneState& here, bool dry_run,
-                                          bool accept_break) {
-  ES_ASSIGN(half, prune_bucket(context, directory, offsite, here, dry_run));
+                                          Offsite& offsite, bool dry_run, bool accept_break) {
+  ES_ASSIGN(half, prune_bucket(context, directory, offsite, dry_run));
   if (!accept_break || !half.outcome.history_break) return half;
   fmt::print("in the bucket: {}\n", describe(*half.outcome.history_break));
   if (dry_run) {
@@ -122,7 +131,7 @@ Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& d
   ES_TRY(accept_history(directory, newer ? newer->time : context.clock.now()));
   lock.reset();
   fmt::print("accepted: what was taken before is pruned by the retention again\n");
-  return prune_bucket(context, directory, offsite, here, dry_run);
+  return prune_bucket(context, directory, offsite, dry_run);
 }
 
 Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run) {
@@ -178,12 +187,12 @@ Result<void> prune_here(Context& context, SnapshotDirectory& directory, const Pr
 Result<void> prune_both(Context& context, SnapshotDirectory& directory, PruneState state,
                         bool dry_run, bool accept_break) {
   ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
-  auto remote = prune_bucket_accepting(context, directory, *offsite, state, dry_run, accept_break);
+  auto remote = prune_bucket_accepting(context, directory, *offsite, dry_run, accept_break);
   state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
   if (!remote && remote.error().kind == ErrorKind::kCancelled) return remote.take_error();
   Result<UniqueFd> lock = UniqueFd();
   if (!dry_run) lock = wait_for_directory(context, "nothing was pruned here");
-  state.clock_hold = clock_holds(context);  // a run may have found the clock set ahead
+  if (lock) state.clock_hold = clock_holds(context, !dry_run);
   auto here = lock ? prune_here(context, directory, state, dry_run, accept_break)
                    : Result<void>(lock.take_error());
   // What went wrong here goes before what went wrong there, but both halves are told.
@@ -205,7 +214,7 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
     lock = std::move(taken);
   }
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
-  PruneState state = state_by_hand(context);
+  PruneState state = state_by_hand(context, !dry_run);
   if (accept_break) {
     // Damaged content says nothing, and the operator decides anew; a file that cannot be read (its
     // error has an errno) stays an error.

@@ -4,6 +4,7 @@
 
 #include "base/go_duration.h"
 #include "commands/status_bucket.h"
+#include "news.h"
 #include "prune.h"
 #include "store/lock.h"
 #include "store/run_state.h"
@@ -90,8 +91,6 @@ void note_last_run(const RunState& state, StatusFacts& facts) {
   if (const auto finished = parse_rfc3339(state.finished)) {
     facts.last_run = {*finished, state.exit_code, false, state.snapshot};
   }
-  const auto since_boot_s = std::chrono::duration_cast<seconds>(facts.since_boot).count();
-  facts.here.clock_hold_s = std::max<int64_t>(state.prune_hold_until_s - since_boot_s, 0);
   if (!facts.schedule || !facts.schedule->service.finished) return;
   // What ends before there is a state to write, or is killed, only systemd knows.
   const ServiceState& service = facts.schedule->service;
@@ -145,6 +144,7 @@ StatusFacts gather_status(Context& context, std::optional<Nanoseconds> max_age,
   const RunState state = read_run_state(runtime_directory());
   if (config_error) note_last_interval(state, facts);
   note_last_run(state, facts);
+  facts.here.clock_hold_s = clock_hold(context, state);
   return facts;
 }
 

@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr char kBehind[] = "The bucket is not up to date";
+constexpr char kTaken[] = "The name is taken in the bucket by other content, taking one beside it";
 constexpr char kNotPruned[] = "Nothing is pruned in this cycle, the next one does it";
 
 // The lab's clock, and what happens while somebody waits.
@@ -245,12 +246,41 @@ TEST(Locks, AClockThatIsSetAheadMeanwhileHoldsThePruning) {
   LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
 }
 
-// Ages in the bucket are as little to be trusted as those here.
-TEST(Locks, AClockThatIsSetAheadDuringTheUploadHoldsThePruningInTheBucket) {
+// Ages in the bucket are as little to be trusted as those here; up to the call before the list.
+TEST(Locks, AClockThatIsSetAheadBeforeTheListHoldsThePruningInTheBucket) {
+  for (const bool uploaded : {false, true}) {
+    const std::string old = add_both(20h);
+    s3.latency = [&, happened = false](const FakeCall& call) mutable {
+      const bool now =
+          uploaded ? lab.log.count("Uploaded backup") > 0 : call.operation == "PutObject";
+      if (now && !std::exchange(happened, true)) lab.clock.jump(10h);
+    };
+    LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
+    CHECK_TRUE(lab.in_bucket(old));
+    CHECK_TRUE(lab.has(old));
+    LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
+    lab.clock.pass(25h);
+    lab.log.clear();
+  }
+}
+
+TEST(Locks, AClockThatIsSetAheadWhilePruneLooksForItsMeasureHoldsIt) {
   const std::string old = add_both(20h);
-  during("PutObject", [&] { lab.clock.jump(10h); });
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
+  during("HeadObject", [&] { lab.clock.jump(10h); });
+  LONGS_EQUAL(0, prune().code);
   CHECK_TRUE(lab.in_bucket(old));
+  CHECK_TRUE(lab.has(old));
+}
+
+TEST(Locks, AClockThatIsSetAheadDuringTheStreamHoldsThePruning) {
+  lab.settings.policy.s3.reset();
+  const std::string old = lab.add_snapshot(20h);
+  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
+  lab.etcd.before_answer = [this](const std::string& method) {
+    if (method == "Snapshot") lab.clock.jump(10h);
+  };
+  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
   CHECK_TRUE(lab.has(old));
   LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
 }
@@ -265,22 +295,49 @@ TEST(Locks, PruneWaitsWhereTheClockWasSetAheadSinceTheLastRun) {
 }
 
 // Nothing there would be newer than what expired.
-TEST(Locks, NothingIsPrunedInTheBucketWhereItsOwnSnapshotIsDeletedThereMeanwhile) {
+TEST(Locks, NothingIsPrunedInTheBucketWhereItsOwnSnapshotIsChangedThereMeanwhile) {
   const std::string old = add_both(90h), older = add_both(91h);
-  take_bucket_lock_for_good();
-  WatchedClock clock(lab.clock);
-  clock.asleep = [&](size_t before) {
-    if (before != 3) return;
-    LONGS_EQUAL(1, s3.buckets["backups"].erase("p1/" + lab.files().back()));
-    *taken = UniqueFd();
+  const std::string kGone = "Nothing is pruned in the bucket in this cycle";
+  for (const bool replaced : {false, true}) {
+    take_bucket_lock_for_good();
+    WatchedClock clock(lab.clock);
+    clock.asleep = [&, once = true](size_t) mutable {
+      if (!std::exchange(once, false)) return;
+      const std::string own = "p1/" + lab.files().back();
+      if (replaced) {
+        s3.put(own, "somebody's");
+      } else {
+        LONGS_EQUAL(1, s3.buckets["backups"].erase(own));
+      }
+      *taken = UniqueFd();
+    };
+    lab.log.clear();
+    Context context{lab.settings,     clock,        lab.log,  lab.etcd,
+                    lab.s3.factory(), lab.progress, "node-1", std::nullopt};
+    LONGS_EQUAL_TEXT(0, run_cycle(context), lab.log.text().c_str());
+    CHECK_TRUE(lab.in_bucket(old));
+    CHECK_TRUE(lab.in_bucket(older));
+    LONGS_EQUAL(1, lab.log.count(kGone));
+    // What is here and is not there goes there.
+    LONGS_EQUAL(1, lab.log.count("Uploaded backup of an earlier cycle"));
+    LONGS_EQUAL(replaced ? 1 : 0, lab.log.count(kTaken));
+    lab.clock.pass(5min);
+  }
+}
+
+// What cannot be known of the one keeps the others from being pruned, and from nothing else.
+TEST(Locks, AServerThatDoesNotTellOfItsOwnSnapshotStillGetsTheOthers) {
+  const std::string old = add_both(90h), missing = lab.add_snapshot(1h);
+  s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "HeadObject" || lab.log.count("Uploaded backup") == 0)
+      return std::nullopt;
+    s3.before = nullptr;
+    return s3_error(500, "InternalError");
   };
-  Context context{lab.settings,     clock,        lab.log,  lab.etcd,
-                  lab.s3.factory(), lab.progress, "node-1", std::nullopt};
-  LONGS_EQUAL_TEXT(0, run_cycle(context), lab.log.text().c_str());
+  LONGS_EQUAL(kExitRemote, cycle());
   CHECK_TRUE(lab.in_bucket(old));
-  CHECK_TRUE(lab.in_bucket(older));
-  // What is here and is not there goes there.
-  CHECK_TRUE(lab.in_bucket(lab.files().back()));
+  CHECK_TRUE(lab.in_bucket(missing));
+  LONGS_EQUAL(1, lab.log.count(kBehind));
 }
 
 TEST(Locks, ARunTellsOfItselfThoughSomebodyIsAtWorkHereAtItsEnd) {
