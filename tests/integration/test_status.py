@@ -32,6 +32,15 @@ class StatusCase(SharedMember):
         return found
 
 
+    def forget_clock(self, agent):
+        """Under a clock that runs ahead it is later now; not that somebody set it."""
+        path = os.path.join(agent.runtime, "state.json")
+        with open(path) as file:
+            state = json.load(file)
+        del state["clock_offset_s"]
+        self.write(path, json.dumps(state))
+
+
 class Status(StatusCase):
     def test_a_host_that_is_well(self):
         agent = self.agent()
@@ -51,12 +60,21 @@ class Status(StatusCase):
             agent.policy = policy
             if not os.path.isdir(agent.directory):
                 self.assertCreated(agent.run(), agent)
+                self.forget_clock(agent)
             for later, code in ages.items():
                 with self.subTest(policy=policy, later=later):
                     self.assertStatus(agent, code, env=clocks.at(later))
         self.assertStatus(agent, CRITICAL, "more than 30m", args=("--max-age", "30m"), env=clocks.at("+31m"))
         self.assertStatus(agent, OK, args=("--max-age", "72"), env=clocks.at("+71h"))
         self.assertStatus(agent, UNKNOWN, "--max-age", args=("--max-age", "5x"))
+
+    def test_a_clock_that_was_set_ahead_since_the_last_cycle(self):
+        agent = self.agent()
+        agent.policy = POLICY.replace("1m", "12")
+        self.assertCreated(agent.run(), agent)
+        self.assertStatus(agent, OK, env=clocks.at("+59m"))
+        found = self.assertStatus(agent, WARNING, "set ahead", "timedatectl", env=clocks.at("+2h"))
+        self.assertEqual([reason["code"] for reason in found["reasons"]], ["clock"])
 
     def test_no_snapshot(self):
         agent = self.agent()
