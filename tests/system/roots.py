@@ -164,6 +164,6 @@ rm -f /etc/apt/apt.conf.d/*mmdebstrap*
 COMPILE = """
 rm -f /build/*.deb
 cd /build/etcd-snapshot-*
-nice -n 5 make --no-print-directory -j"$(nproc)" OPTIMIZE='-O1' all
+make --no-print-directory -j"$(nproc)" OPTIMIZE='-O1' all
 DEB_BUILD_OPTIONS='nocheck noautodbgsym' dpkg-buildpackage -us -uc -b -nc -d
 """
