@@ -125,7 +125,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
 	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
 	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
-	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc \
+	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
 	tests/unit/app/status_verdict_test.cc \
 	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \

@@ -168,48 +168,6 @@ TEST(CommandPrune, RefusesWhereNothingSetsARetention) {
   CHECK_FALSE(lab.has(older));
 }
 
-TEST(CommandPrune, WaitsAsTheCycleDoesAfterTheClockWasSetAhead) {
-  const std::string old = lab.add_snapshot(90h);
-  lab.add_snapshot(1h);
-  LONGS_EQUAL(0, mkdir(lab.scratch.path("run").c_str(), 0755));
-  const auto until_s =
-      std::chrono::duration_cast<std::chrono::seconds>(lab.clock.monotonic() + 10s).count();
-  lab.scratch.write("run/state.json", "{\"prune_hold_until_s\":" + std::to_string(until_s) + "}");
-  const Printed announced = prune(true);
-  CHECK_TEXT(holds(announced.out, "keep    expired, but the clock was set ahead: pruning waits"),
-             announced.out.c_str());
-  CHECK_FALSE(holds(announced.out, " delete "));
-  lab.clock.pass(9s);
-  LONGS_EQUAL(0, prune().code);
-  CHECK_TRUE(lab.has(old));
-  lab.clock.pass(1s);
-  LONGS_EQUAL(0, prune().code);
-  CHECK_FALSE(lab.has(old));
-}
-
-// Also where no cycle notes it: without recurring snapshots, or with the timer stopped.
-TEST(CommandPrune, WaitsNoLongerThanACycleWouldAfterItFindsTheClockSetAhead) {
-  LONGS_EQUAL(0, mkdir(lab.scratch.path("run").c_str(), 0755));
-  const auto offset_s =
-      lab.clock.now().time_since_epoch().count() -
-      std::chrono::duration_cast<std::chrono::seconds>(lab.clock.monotonic()).count();
-  lab.scratch.write("run/state.json", "{\"clock_offset_s\":" + std::to_string(offset_s) + "}");
-  const std::string old = lab.add_snapshot(90h);
-  lab.add_snapshot(1h);
-  lab.clock.jump(10h);
-  CHECK_FALSE(holds(prune(true).out, " delete "));
-  LONGS_EQUAL(0, lab.log.count("The clock was set ahead"));
-  LONGS_EQUAL(0, prune().code);
-  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-  lab.clock.pass(24h - 1s);
-  LONGS_EQUAL(0, prune().code);
-  CHECK_TRUE(lab.has(old));
-  lab.clock.pass(1s);
-  LONGS_EQUAL(0, prune().code);
-  CHECK_FALSE(lab.has(old));
-  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-}
-
 TEST(CommandPrune, SaysThatItIsFrozenAndHowToGoOn) {
   const std::string old = lab.add_snapshot(90h, 900);
   lab.add_snapshot(1h, 100);

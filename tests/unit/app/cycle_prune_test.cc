@@ -121,58 +121,6 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
   CHECK_FALSE(lab.has(old));
 }
 
-TEST(CyclePrune, HoldsForADayAfterTheClockWasSetAheadByDays) {
-  lab.settings.policy.retention = 72h;
-  lab.add_snapshot(20h);
-  lab.add_snapshot(10h);
-  LONGS_EQUAL(0, cycle());
-  lab.clock.pass(5min);
-  lab.clock.jump(10 * 24h);
-  LONGS_EQUAL(0, cycle());
-  // Everything but the new one looks old now.
-  LONGS_EQUAL(4, lab.files().size());
-  STRCMP_EQUAL("set ahead by 240h0m0s", lab.log.field("The clock was set ahead", "reason").c_str());
-  STRCMP_EQUAL("24h0m0s", lab.log.field("The clock was set ahead", "wait").c_str());
-  STRCMP_EQUAL(
-      "24h0m0s",
-      lab.log.field("Nothing is pruned for a while: the clock was set ahead", "wait").c_str());
-  lab.clock.pass(24h - 1s);
-  LONGS_EQUAL(0, cycle());
-  LONGS_EQUAL(5, lab.files().size());
-  LONGS_EQUAL(0, deleted());
-  // The clock is told of once, what waits for it as long as it does.
-  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-  LONGS_EQUAL(2, lab.log.count("Nothing is pruned for a while: the clock was set ahead"));
-  lab.clock.pass(1s);
-  LONGS_EQUAL(0, cycle());
-  LONGS_EQUAL(3, deleted());
-  LONGS_EQUAL(3, lab.files().size());
-}
-
-TEST(CyclePrune, HoldsNoLongerThanTheRetentionAfterTheClockWasSetAhead) {
-  lab.settings.policy.retention = 2h;
-  LONGS_EQUAL(0, cycle());
-  lab.clock.jump(10 * 24h);
-  LONGS_EQUAL(0, cycle());
-  LONGS_EQUAL(2, lab.files().size());
-  lab.clock.pass(2h - 1s);
-  LONGS_EQUAL(0, cycle());
-  LONGS_EQUAL(3, lab.files().size());
-  lab.clock.pass(1s);
-  LONGS_EQUAL(0, cycle());
-  LONGS_EQUAL(1, deleted());
-}
-
-TEST(CyclePrune, TakesASmallStepOfTheClockAsUsual) {
-  const std::string old = lab.add_snapshot(90h);
-  lab.etcd.leader = 0;  // the first run only notes the clock
-  LONGS_EQUAL(0, cycle());
-  lab.etcd.leader = 1;
-  lab.clock.jump(59min);
-  LONGS_EQUAL(0, cycle());
-  CHECK_FALSE(lab.has(old));
-}
-
 TEST(CyclePrune, DeletesNothingAfterTheClockWentBackAndWarnsOfTheFuture) {
   lab.add_snapshot(20h);
   lab.add_snapshot(10h);

@@ -238,62 +238,6 @@ TEST(Locks, NothingIsPrunedWhereItsOwnSnapshotIsDeletedMeanwhile) {
   CHECK_TRUE(lab.files() == (std::vector<std::string>{old, young}));
 }
 
-TEST(Locks, AClockThatIsSetAheadMeanwhileHoldsThePruning) {
-  const std::string old = add_both(20h);
-  during("ListObjectsV2", [&] { lab.clock.jump(10h); });
-  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  CHECK_TRUE(lab.has(old));
-  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-}
-
-// Ages in the bucket are as little to be trusted as those here; up to the call before the list.
-TEST(Locks, AClockThatIsSetAheadBeforeTheListHoldsThePruningInTheBucket) {
-  for (const bool uploaded : {false, true}) {
-    const std::string old = add_both(20h);
-    s3.latency = [&, happened = false](const FakeCall& call) mutable {
-      const bool now =
-          uploaded ? lab.log.count("Uploaded backup") > 0 : call.operation == "PutObject";
-      if (now && !std::exchange(happened, true)) lab.clock.jump(10h);
-    };
-    LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-    CHECK_TRUE(lab.in_bucket(old));
-    CHECK_TRUE(lab.has(old));
-    LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-    lab.clock.pass(25h);
-    lab.log.clear();
-  }
-}
-
-TEST(Locks, AClockThatIsSetAheadWhilePruneLooksForItsMeasureHoldsIt) {
-  const std::string old = add_both(20h);
-  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  during("HeadObject", [&] { lab.clock.jump(10h); });
-  LONGS_EQUAL(0, prune().code);
-  CHECK_TRUE(lab.in_bucket(old));
-  CHECK_TRUE(lab.has(old));
-}
-
-TEST(Locks, AClockThatIsSetAheadDuringTheStreamHoldsThePruning) {
-  lab.settings.policy.s3.reset();
-  const std::string old = lab.add_snapshot(20h);
-  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  lab.etcd.before_answer = [this](const std::string& method) {
-    if (method == "Snapshot") lab.clock.jump(10h);
-  };
-  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  CHECK_TRUE(lab.has(old));
-  LONGS_EQUAL(1, lab.log.count("The clock was set ahead"));
-}
-
-TEST(Locks, PruneWaitsWhereTheClockWasSetAheadSinceTheLastRun) {
-  const std::string old = add_both(20h);
-  LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  lab.clock.jump(10h);
-  LONGS_EQUAL(0, prune().code);
-  CHECK_TRUE(lab.in_bucket(old));
-  CHECK_TRUE(lab.has(old));
-}
-
 // Nothing there would be newer than what expired.
 TEST(Locks, NothingIsPrunedInTheBucketWhereItsOwnSnapshotIsChangedThereMeanwhile) {
   const std::string old = add_both(90h), older = add_both(91h);

@@ -43,17 +43,6 @@ TEST_GROUP(CommandStatus) {
   }
 };
 
-TEST(CommandStatus, KnowsOfAClockThatWasSetAheadSinceTheLastRun) {
-  lab.add_snapshot(30min);
-  const auto offset_s =
-      lab.clock.now().time_since_epoch().count() -
-      std::chrono::duration_cast<std::chrono::seconds>(lab.clock.monotonic()).count();
-  write_state(("{\"clock_offset_s\":" + std::to_string(offset_s) + "}").c_str());
-  LONGS_EQUAL(0, facts().here.clock_hold_s);
-  lab.clock.jump(2h);
-  LONGS_EQUAL(24 * 3600, facts().here.clock_hold_s);
-}
-
 TEST(CommandStatus, SaysThatAllIsWell) {
   lab.add_snapshot(90min);
   const std::string file = lab.add_snapshot(30min, 612);
