@@ -98,6 +98,8 @@ TEST(ExplainNetwork, HintsByWhatTheNetworkDid) {
       {56, "Recv failure: Connection reset by peer", false, "", "ended the connection"},
       {56, "CONNECT tunnel failed, response 407", false, kProxy, "wants credentials"},
       {56, "Received HTTP code 407 from proxy after CONNECT", false, kProxy, "wants credentials"},
+      {7, "Failed to connect to 127.0.0.1 port 39407 after 0 ms: Couldn't connect to server", false,
+       kProxy, "running"},
       {56, "CONNECT tunnel failed, response 403", false, kProxy,
        "does not let the request through"},
       {97, "cannot complete SOCKS5 connection", false, kProxy, "SOCKS"},
