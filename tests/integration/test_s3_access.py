@@ -346,7 +346,8 @@ class LeastRights(BucketCase):
         self.assertSafeHere(result)
         line, = [line for line in result.lines if line["level"] == "error"]
         self.assertIn("SlowDown", line["error"])
-        self.assertEqual([seen.status for seen in weather.calls("DELETE")], [403])
+        # One that failed while the stream still ran is begun anew.
+        self.assertIn([seen.status for seen in weather.calls("DELETE")], ([403], [403, 403]))
         weather.clear()
         self.assertExit(host.cycle(), 0)
         self.assertEqual(self.s3.api(rgw.OTHER).keys_of(bucket), host.files)
