@@ -144,11 +144,23 @@ LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
+# The sanitizers' programs are compiled a module at a time (UNITY=1): the headers of the libraries are
+# read once a module instead of once a file, a fifth of the time. `make UNITY=0` compiles them file by
+# file, which is quicker after a change to one; the installed programs always are.
+UNITY ?= 1
+
+# unity NAME FILES: the objects of these files in the sanitizers' build.
+unity = $(if $(filter 1,$(UNITY)),build/asan/unity/$(1).o,$(2:%.cc=build/asan/%.o))
+
 # make-module NAME: archives of one module, plain and under sanitizers, and its test program.
 define make-module
 build/release/$(1).a: $(patsubst %.cc,build/release/%.o,$($(1)_SRC))
-build/asan/$(1).a: $(patsubst %.cc,build/asan/%.o,$($(1)_SRC))
-build/asan/unit_$(1): $(patsubst %.cc,build/asan/%.o,tests/unit/main.cc $($(1)_TEST)) \
+build/asan/unity/$(1).cc: Makefile
+	$$(Q)mkdir -p $$(@D) && printf '#include "%s"\n' $($(1)_SRC) >$$@
+build/asan/unity/$(1)_test.cc: Makefile
+	$$(Q)mkdir -p $$(@D) && printf '#include "%s"\n' tests/unit/prelude.h $($(1)_TEST) >$$@
+build/asan/$(1).a: $(call unity,$(1),$($(1)_SRC))
+build/asan/unit_$(1): build/asan/tests/unit/main.o $(call unity,$(1)_test,$($(1)_TEST)) \
 	$(patsubst %,build/asan/%.a,$(or $($(1)_TEST_LIBS),$(1) base))
 	$$(say) LINK $$@
 	$$(Q)$$(CXX) $$(SANITIZE) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) $$(LIBS_test)
@@ -170,8 +182,13 @@ build/release/%.o: %.cc
 	$(say) CXX $<
 	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) -c -o $@ $<
 
+# Without the warnings that only one file of several can earn.
+build/asan/unity/%.o: build/asan/unity/%.cc
+	$(say) ASAN $<
+	$(Q)$(CXX) -I. $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -Wno-shadow -Wno-subobject-linkage -c -o $@ $<
+
 build/asan/%.o: %.cc
-	$(say) CXX-ASAN $<
+	$(say) ASAN $<
 	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -c -o $@ $<
 
 # --- the programs ------------------------------------------------------------------------------
@@ -187,10 +204,11 @@ build/etcd-snapshot-generator: build/release/agent/generator.o build/release/sys
 	$(say) LINK $@
 	$(Q)$(CXX) $(OPTIMIZE) $(HARDENING_LD) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS_generator)
 
+# A module in one piece needs all libraries; that the generator needs few is seen above.
 build/asan/etcd-snapshot-generator: build/asan/agent/generator.o build/asan/systemd.a \
 	build/asan/config.a build/asan/base.a
 	$(say) LINK $@
-	$(Q)$(CXX) $(SANITIZE) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS_generator)
+	$(Q)$(CXX) $(SANITIZE) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS)
 
 # Reference programs of the tests and the bench: not installed.
 build/tests/zip_stream: build/release/tests/tools/zip_stream.o build/release/archive.a build/release/base.a

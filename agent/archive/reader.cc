@@ -10,11 +10,10 @@
 #include <optional>
 
 #include "archive/writer.h"
+#include "archive/zip_format.h"
 
 namespace etcd_snapshot {
 namespace {
-
-constexpr std::string_view kFolder = "/backup/";
 
 Error damaged(std::string message) {
   Error error;
@@ -82,7 +81,7 @@ la_int64_t seek_callback(archive* handle, void* data, la_int64_t offset, int whe
   return target;
 }
 
-struct ArchiveDeleter {
+struct ReadDeleter {
   void operator()(archive* handle) const { archive_read_free(handle); }
 };
 
@@ -102,7 +101,7 @@ class Reader {
   Error error() const;
 
   std::unique_ptr<Source> source_ = std::make_unique<Source>();
-  std::unique_ptr<archive, ArchiveDeleter> archive_;  // uses source_
+  std::unique_ptr<archive, ReadDeleter> archive_;  // uses source_
 };
 
 Error Reader::error() const {
@@ -175,7 +174,7 @@ bool is_snapshot_entry(archive_entry* entry) {
   // NULL where the locale cannot show the name; then the UTF-8 form is there.
   const char* name = archive_entry_pathname(entry);
   if (name == nullptr) name = archive_entry_pathname_utf8(entry);
-  return name != nullptr && std::string_view(name).starts_with(kFolder);
+  return name != nullptr && std::string_view(name).starts_with(zip::kFolder);
 }
 
 // The number of the entry that is the snapshot, counted from 0.

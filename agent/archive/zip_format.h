@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace etcd_snapshot::zip {
 
@@ -24,5 +25,8 @@ inline constexpr uint16_t kZip64Extra = 0x0001;      // 4.5.3
 inline constexpr uint16_t kTimestampExtra = 0x5455;  // "UT", Info-ZIP's extended timestamp
 // What stands in a 32-bit field whose value is in the zip64 record instead.
 inline constexpr uint32_t kSeeZip64 = 0xffffffff;
+
+// RKE restores an archive only if its entry lies in this folder.
+inline constexpr std::string_view kFolder = "/backup/";
 
 }  // namespace etcd_snapshot::zip

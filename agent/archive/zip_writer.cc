@@ -15,9 +15,6 @@
 namespace etcd_snapshot {
 namespace {
 
-// RKE restores an archive only if its entry has this folder.
-constexpr char kFolder[] = "/backup/";
-
 // Measured on Kubernetes-like objects: level 2 is 2.5 percent smaller than level 1 and 4 percent
 // slower; level 3 saves another 2.5 percent and halves the speed. A token buffer above the default
 // is hardly faster.
@@ -38,7 +35,7 @@ constexpr uint16_t kVersionZip64 = 45;
 constexpr uint16_t kMadeByUnix = 3 << 8;  // 4.4.2.2: the external attributes hold st_mode
 constexpr uint32_t kExternalAttributes = uint32_t{S_IFREG | 0600} << 16;
 
-Error writer_error(std::string message) {
+Error zip_error(std::string message) {
   Error error;
   error.message = "cannot write the zip archive: " + std::move(message);
   return error;
@@ -125,7 +122,7 @@ bool is_ascii(std::string_view text) {
 
 ZipWriter::ZipWriter(const ArchiveOptions& options, ByteSink& sink)
     : sink_(sink),
-      name_(kFolder + options.name),
+      name_(std::string(zip::kFolder) + options.name),
       timestamp_extra_(timestamp_extra(options.time)),
       dos_time_(dos_time(options.time)),
       zip64_(options.expected_bytes <= 0 || options.expected_bytes >= kZip64FromBytes),
@@ -141,7 +138,7 @@ ZipWriter::ZipWriter(const ArchiveOptions& options, ByteSink& sink)
 }
 
 Result<void> ZipWriter::write(Bytes bytes) {
-  if (!usable_) return writer_error("it has ended already");
+  if (!usable_) return zip_error("it has ended already");
   usable_ = false;
   if (data_at_ == 0) {
     const std::string header = local_header();
@@ -159,8 +156,8 @@ Result<void> ZipWriter::write(Bytes bytes) {
 Result<void> ZipWriter::finish(const Manifest& manifest) {
   const std::string comment = to_json(manifest);
   if (comment.size() > zip::kMaxCommentBytes) {
-    return writer_error("the manifest has " + std::to_string(comment.size()) +
-                        " bytes, an archive comment at most 65535");
+    return zip_error("the manifest has " + std::to_string(comment.size()) +
+                     " bytes, an archive comment at most 65535");
   }
   ES_TRY(write({}));  // an entry without bytes has a header too
   usable_ = false;
@@ -190,14 +187,14 @@ Result<void> ZipWriter::deflate(Bytes bytes, bool last) {
     stream_->end_of_stream = last && bytes.empty() ? 1 : 0;
     for (;;) {
       const int status = isal_deflate(stream_.get());
-      if (status != COMP_OK) return writer_error("ISA-L deflate status " + std::to_string(status));
+      if (status != COMP_OK) return zip_error("ISA-L deflate status " + std::to_string(status));
       // Output space left over means that all input was taken and nothing is pending.
       if (stream_->avail_out > 0) break;
       ES_TRY(flush());
     }
   } while (!bytes.empty());
   if (last && stream_->internal_state.state != ZSTATE_END) {
-    return writer_error("ISA-L did not end the deflate stream");
+    return zip_error("ISA-L did not end the deflate stream");
   }
   return {};
 }
@@ -228,8 +225,8 @@ Result<void> ZipWriter::flush() {
 // A header without zip64 is out already and cannot say more than 32 bits.
 Result<void> ZipWriter::check_sizes() const {
   if (zip64_ || std::max(uncompressed_bytes_, compressed_bytes_) < zip::kSeeZip64) return {};
-  Error error = writer_error("the snapshot grew beyond 4 GiB, but less than " +
-                             std::to_string(kZip64FromBytes) + " bytes were announced");
+  Error error = zip_error("the snapshot grew beyond 4 GiB, but less than " +
+                          std::to_string(kZip64FromBytes) + " bytes were announced");
   error.hint = "the next snapshot starts from the database's new size";
   error.retryable = true;
   return error;
@@ -341,10 +338,10 @@ std::string ZipWriter::end_of_directory(uint64_t directory_at, uint64_t director
 
 Result<std::unique_ptr<ArchiveWriter>> make_zip_writer(const ArchiveOptions& options,
                                                        ByteSink& sink) {
-  const size_t name_bytes = options.name.size() + sizeof kFolder - 1;
+  const size_t name_bytes = options.name.size() + zip::kFolder.size();
   if (options.name.empty() || name_bytes > 0xffff) {
-    return writer_error("a name of " + std::to_string(options.name.size()) +
-                        " bytes, where 1 to 65527 are possible");
+    return zip_error("a name of " + std::to_string(options.name.size()) +
+                     " bytes, where 1 to 65527 are possible");
   }
   return std::unique_ptr<ArchiveWriter>(std::make_unique<ZipWriter>(options, sink));
 }

@@ -12,9 +12,9 @@ namespace {
 
 // Measured on Kubernetes-like objects: level 3, the default, takes three times as long as level 1
 // and saves 2.5 percent.
-constexpr char kLevel[] = "1";
+constexpr char kZstdLevel[] = "1";
 
-struct ArchiveDeleter {
+struct WriteDeleter {
   void operator()(archive* handle) const { archive_write_free(handle); }
 };
 
@@ -40,10 +40,10 @@ class ZstdWriter final : public ArchiveWriter {
   // Freeing an archive that was not closed closes it, which writes. archive_write_fail() would stop
   // that, but libarchive 3.6 then leaks its output filter; so what comes late goes nowhere.
   bool discard_ = false;
-  std::unique_ptr<archive, ArchiveDeleter> archive_;  // last: its end calls back
+  std::unique_ptr<archive, WriteDeleter> archive_;  // last: its end calls back
 };
 
-Error writer_error(std::string message) {
+Error zstd_error(std::string message) {
   Error error;
   error.message = "cannot write the zstd archive: " + std::move(message);
   return error;
@@ -67,24 +67,24 @@ Result<void> ZstdWriter::check(la_ssize_t status) {
   usable_ = false;
   if (sink_error_) return *sink_error_;
   const char* const text = archive_error_string(archive_.get());
-  return writer_error(text != nullptr ? text : "libarchive gave no reason");
+  return zstd_error(text != nullptr ? text : "libarchive gave no reason");
 }
 
 Result<void> ZstdWriter::open() {
   archive_.reset(archive_write_new());
-  if (!archive_) return writer_error("no memory");
+  if (!archive_) return zstd_error("no memory");
   archive* const handle = archive_.get();
   ES_TRY(check(archive_write_set_format_raw(handle)));
   // A warning here would mean that libarchive runs a zstd program instead.
   ES_TRY(check(archive_write_add_filter_zstd(handle)));
-  ES_TRY(check(archive_write_set_filter_option(handle, "zstd", "compression-level", kLevel)));
+  ES_TRY(check(archive_write_set_filter_option(handle, "zstd", "compression-level", kZstdLevel)));
   // No blocks of 10 KiB and no padding of the last one: this is a file, not a tape.
   ES_TRY(check(archive_write_set_bytes_per_block(handle, 0)));
   ES_TRY(check(archive_write_set_bytes_in_last_block(handle, 1)));
   ES_TRY(check(archive_write_open2(handle, this, nullptr, write_callback, nullptr, nullptr)));
   const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(),
                                                                        archive_entry_free);
-  if (!entry) return writer_error("no memory");
+  if (!entry) return zstd_error("no memory");
   archive_entry_set_filetype(entry.get(), S_IFREG);  // the raw format keeps nothing else
   ES_TRY(check(archive_write_header(handle, entry.get())));
   usable_ = true;
@@ -92,14 +92,14 @@ Result<void> ZstdWriter::open() {
 }
 
 Result<void> ZstdWriter::write(Bytes bytes) {
-  if (!usable_) return writer_error("it has ended already");
+  if (!usable_) return zstd_error("it has ended already");
   while (!bytes.empty()) {
     const la_ssize_t count = archive_write_data(archive_.get(), bytes.data(), bytes.size());
     ES_TRY(check(count));
     if (count == 0 || static_cast<size_t>(count) > bytes.size()) {
       usable_ = false;
-      return writer_error("libarchive took " + std::to_string(count) + " bytes of " +
-                          std::to_string(bytes.size()));
+      return zstd_error("libarchive took " + std::to_string(count) + " bytes of " +
+                        std::to_string(bytes.size()));
     }
     bytes = bytes.subspan(static_cast<size_t>(count));
   }
@@ -107,12 +107,12 @@ Result<void> ZstdWriter::write(Bytes bytes) {
 }
 
 Result<void> ZstdWriter::finish(const Manifest& manifest) {
-  if (!usable_) return writer_error("it has ended already");
+  if (!usable_) return zstd_error("it has ended already");
   usable_ = false;
   std::string json = to_json(manifest);
   if (json.size() > zstd::kManifestBytes) {
-    return writer_error("the manifest has " + std::to_string(json.size()) + " bytes, its frame " +
-                        std::to_string(zstd::kManifestBytes));
+    return zstd_error("the manifest has " + std::to_string(json.size()) + " bytes, its frame " +
+                      std::to_string(zstd::kManifestBytes));
   }
   ES_TRY(check(archive_write_close(archive_.get())));
   json.resize(zstd::kManifestBytes, ' ');

@@ -24,9 +24,6 @@
 namespace etcd_snapshot {
 namespace {
 
-// A certificate that ends sooner than this deserves a look.
-constexpr auto kSoon = std::chrono::days(30);
-
 std::string yes_no(bool value) {
   return value ? "yes" : "no";
 }

@@ -10,9 +10,6 @@
 namespace etcd_snapshot {
 namespace {
 
-// A certificate that ends sooner than this deserves a look.
-constexpr auto kSoon = std::chrono::days(30);
-
 void check_roots(const S3Session& session, UnixSeconds now, Findings& findings) {
   if (session.extra_roots.empty()) return;
   const auto certificates = parse_certificates(session.extra_roots, "custom_ca or ca_file");

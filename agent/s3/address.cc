@@ -1,4 +1,5 @@
 #include "s3/address.h"
+#include "s3/wire_text.h"
 
 #include <arpa/inet.h>
 
@@ -16,13 +17,6 @@ constexpr std::string_view kGoogle = "storage.googleapis.com";
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  std::transform(copy.begin(), copy.end(), copy.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return copy;
 }
 
 bool take_suffix(std::string_view& text, std::string_view suffix) {

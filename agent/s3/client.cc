@@ -13,7 +13,6 @@ namespace etcd_snapshot {
 namespace {
 
 constexpr int64_t kMaxPutBytes = int64_t{5} << 30;
-constexpr int kMaxParts = 10000;
 constexpr size_t kMaxDeletes = 1000;
 constexpr int64_t kMaxRangeBytes = 1 << 20;
 // "Processing of a CompleteMultipartUpload request could take several minutes" (API Reference). To

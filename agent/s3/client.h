@@ -29,6 +29,9 @@ struct ObjectInfo {
   std::string encryption;  // "AES256", "aws:kms", ...; empty = the server does not say
 };
 
+// Parts of an upload (S3 User Guide, "multipart upload limits").
+inline constexpr int kMaxParts = 10000;
+
 class S3Client {
  public:
   // `http`: this client's own.

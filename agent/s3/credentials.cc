@@ -294,12 +294,12 @@ class CredentialChain final : public CredentialSource {
   Nanoseconds failure_until_{0};
 };
 
+}  // namespace
+
 std::string process_environment(const char* name) {
   const char* const value = getenv(name);
   return value == nullptr ? std::string() : std::string(value);
 }
-
-}  // namespace
 
 std::unique_ptr<CredentialSource> make_credential_chain(CredentialInputs inputs, HttpClient& http,
                                                         Clock& clock) {

@@ -36,6 +36,9 @@ class CredentialSource {
   virtual std::string source() const = 0;
 };
 
+// A variable of this process, empty where it is not set.
+std::string process_environment(const char* name);
+
 struct CredentialInputs {
   std::string access_key, secret_key;     // of cluster.yml or the command line
   std::string keys_from = "cluster.yml";  // which of them it was, for messages

@@ -169,12 +169,6 @@ constexpr char kInstanceHint[] =
     "if this machine is not in EC2, set access_key and secret_key in cluster.yml; if it is, check "
     "its metadata options";
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(tolower(c)); });
-  return text;
-}
-
 bool is_true(const CredentialSearch& search, const char* name) {
   return lower(search.environment(name)) == "true";
 }

@@ -5,12 +5,13 @@
 
 #include "base/stop.h"
 #include "s3/call.h"
+#include "s3/credentials.h"
+#include "s3/xml.h"
 
 namespace etcd_snapshot {
 namespace {
 
 // A page of 1,000 keys of 1,024 bytes, encoded, is 3 MiB.
-constexpr size_t kMaxAnswerBytes = 8 << 20;
 // Every other answer is a few lines; four threads may read one at a time.
 constexpr size_t kMaxShortAnswerBytes = 256 << 10;
 constexpr int kCleanUpS = 10;
@@ -29,8 +30,8 @@ class AnswerBody final : public ByteSink {
     if (bytes.size() > limit_ - text.size()) {
       too_large = true;
       return Error{ErrorKind::kRemote,
-                   limit_ == kMaxAnswerBytes ? "the answer is larger than 8 MiB"
-                                             : "the answer is larger than 256 KiB",
+                   limit_ == kMaxXmlBytes ? "the answer is larger than 8 MiB"
+                                          : "the answer is larger than 256 KiB",
                    ""};
     }
     text += as_text(bytes);
@@ -72,11 +73,6 @@ std::string roots_text(const S3Policy& policy, const S3Settings& settings) {
   const std::string ca = by_flag ? "--s3-endpoint-ca" : "custom_ca of cluster.yml";
   if (policy.custom_ca.empty()) return settings.ca_file.empty() ? "" : " and [s3] ca_file";
   return settings.ca_file.empty() ? " and " + ca : ", " + ca + " and [s3] ca_file";
-}
-
-std::string process_environment(const char* name) {
-  const char* const value = getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
 }
 
 }  // namespace
@@ -143,7 +139,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   Answer answer{name, keys};
   // A list, an object, or what of a thousand keys could not be deleted.
   const bool may_be_long = call.is("GET") || std::string_view(call.name) == "DeleteObjects";
-  AnswerBody body(may_be_long ? kMaxAnswerBytes : kMaxShortAnswerBytes);
+  AnswerBody body(may_be_long ? kMaxXmlBytes : kMaxShortAnswerBytes);
   if (auto done = http_.perform(request, answer.response, body); !done) {
     if (body.too_large) return unexpected(call, done.error().message);
     const ErrorKind kind = done.error().kind;

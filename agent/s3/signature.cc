@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/digest.h"
+#include "s3/wire_text.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -16,13 +17,6 @@ constexpr char kAlgorithm[] = "AWS4-HMAC-SHA256";
 using Headers = std::vector<std::pair<std::string, std::string>>;
 // Lower-case names to folded values, in the order of the signature.
 using SignedHeaders = std::map<std::string, std::string>;
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  std::transform(copy.begin(), copy.end(), copy.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return copy;
-}
 
 // Without spaces at either end, and one for every run of them in between.
 std::string fold(std::string_view value) {

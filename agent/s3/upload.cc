@@ -17,7 +17,6 @@ namespace {
 
 constexpr int64_t kMiB = 1 << 20;
 constexpr int64_t kMaxPartBytes = int64_t{5} << 30;  // S3 User Guide, "multipart upload limits"
-constexpr int kMaxParts = 10000;
 constexpr auto kLook = std::chrono::milliseconds(200);
 // The stream, which holds a read transaction of etcd open, goes before the upload.
 constexpr int kUploadNice = 19;

@@ -5,7 +5,7 @@
 namespace etcd_snapshot {
 namespace {
 
-char lower(char c) {
+char lower_char(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
 
@@ -32,6 +32,12 @@ size_t character_size(std::string_view text) {
 
 }  // namespace
 
+std::string lower(std::string_view text) {
+  std::string copy(text);
+  std::transform(copy.begin(), copy.end(), copy.begin(), lower_char);
+  return copy;
+}
+
 std::string peer_text(std::string_view text, size_t max_bytes) {
   std::string out;
   const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
@@ -57,7 +63,7 @@ std::string peer_text(std::string_view text, size_t max_bytes) {
 bool contains(std::string_view text, std::string_view part) {
   return part.empty() ||
          std::search(text.begin(), text.end(), part.begin(), part.end(),
-                     [](char a, char b) { return lower(a) == lower(b); }) != text.end();
+                     [](char a, char b) { return lower_char(a) == lower_char(b); }) != text.end();
 }
 
 std::string_view without_origin(std::string_view message) {
@@ -73,7 +79,7 @@ std::optional<UnixSeconds> parse_http_date(std::string_view text) {
   if (text.size() != kForm.size()) return std::nullopt;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool digit = text[i] >= '0' && text[i] <= '9';
-    const bool letter = lower(text[i]) >= 'a' && lower(text[i]) <= 'z';
+    const bool letter = lower_char(text[i]) >= 'a' && lower_char(text[i]) <= 'z';
     const bool fits = kForm[i] == '0' ? digit : kForm[i] == 'a' ? letter : text[i] == kForm[i];
     if (!fits) return std::nullopt;
   }

@@ -13,6 +13,9 @@ namespace etcd_snapshot {
 // bytes that are no UTF-8 as "?".
 std::string peer_text(std::string_view text, size_t max_bytes = 300);
 
+// ASCII letters in lower case, every other byte as it is.
+std::string lower(std::string_view text);
+
 // Whether `part` is in `text`, ASCII letters in any case.
 bool contains(std::string_view text, std::string_view part);
 

@@ -7,8 +7,6 @@
 namespace etcd_snapshot {
 namespace {
 
-// The largest answer, a list of 1,000 keys of 1,024 bytes each that are all escaped, stays below.
-constexpr size_t kMaxAnswerBytes = size_t{8} * 1024 * 1024;
 constexpr size_t kMaxWordBytes = 1000;
 
 // No processing instructions; document types are kept to be seen (pugixml never expands their
@@ -110,7 +108,7 @@ pugi::xml_node child(const pugi::xml_node& parent, std::string_view name) {
 }
 
 pugi::xml_node parse_xml(pugi::xml_document& document, std::string_view xml, std::string& why) {
-  if (xml.size() > kMaxAnswerBytes) {
+  if (xml.size() > kMaxXmlBytes) {
     why = "it is longer than 8 MiB";
     return {};
   }

@@ -12,6 +12,9 @@
 
 namespace etcd_snapshot {
 
+// The largest answer, a list of 1,000 keys of 1,024 bytes each that are all escaped, stays below.
+inline constexpr size_t kMaxXmlBytes = size_t{8} << 20;
+
 // kRemote: "`what` cannot be read: `why`".
 Error unreadable(std::string_view what, std::string_view why);
 

@@ -1,4 +1,5 @@
 // prune, delete and save where a bucket is configured.
+#include "../text.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "lab.h"
@@ -8,15 +9,7 @@
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
-namespace {
-
-// The line of a table that begins with `name`.
-std::string row_of(const std::string& table, const std::string& name) {
-  const size_t at = ("\n" + table).find("\n" + name + " ");
-  return at == std::string::npos ? "(none)" : table.substr(at, table.find('\n', at) - at);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_GROUP(CommandsBucket) {
   Lab lab;

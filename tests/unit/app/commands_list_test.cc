@@ -1,4 +1,5 @@
 // list where a bucket is configured: what it shows, in which order, in both formats.
+#include "../text.h"
 #include "base/digest.h"
 #include "base/exit_code.h"
 #include "base/human.h"
@@ -13,12 +14,6 @@ using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
 namespace {
-
-// The line of a table that begins with `name`.
-std::string row_of(const std::string& table, const std::string& name) {
-  const size_t at = ("\n" + table).find("\n" + name + " ");
-  return at == std::string::npos ? "(none)" : table.substr(at, table.find('\n', at) - at);
-}
 
 // What a line of the answer is to say.
 struct Expected {

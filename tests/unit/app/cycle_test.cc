@@ -14,9 +14,7 @@
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
-namespace {
-constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
-}
+namespace {}
 
 TEST_GROUP(Cycle) {
   Lab lab;

@@ -22,6 +22,13 @@
 
 namespace etcd_snapshot {
 
+// What the tests expect more than once: the name of the first snapshot, and lines of the log.
+inline constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
+inline constexpr char kNotThere[] = "Backup is safe here, but not in the bucket";
+inline constexpr char kBehind[] = "The bucket is not up to date";
+inline constexpr char kTaken[] =
+    "The name is taken in the bucket by other content, taking one beside it";
+
 class FakeProgress final : public Progress {
  public:
   void phase(Phase, std::string_view text) override { phases.emplace_back(text); }

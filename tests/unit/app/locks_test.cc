@@ -17,9 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr char kBehind[] = "The bucket is not up to date";
-constexpr char kTaken[] = "The name is taken in the bucket by other content, taking one beside it";
-constexpr char kNotPruned[] = "Nothing is pruned in this cycle, the next one does it";
+constexpr char kPrunedLater[] = "Nothing is pruned in this cycle, the next one does it";
 
 // The lab's clock, and what happens while somebody waits.
 class WatchedClock final : public Clock {
@@ -166,7 +164,7 @@ TEST(Locks, ARunWaitsNoLongerThanTheBucketHasTime) {
   CHECK_TRUE(lab.clock.monotonic() - start == 4min + 30s);
   CHECK_TRUE(lab.in_bucket(old));
   LONGS_EQUAL(0, s3.count("ListObjectsV2"));
-  LONGS_EQUAL(0, lab.log.count(kNotPruned));
+  LONGS_EQUAL(0, lab.log.count(kPrunedLater));
   *taken = UniqueFd();
   lab.clock.pass(30s);
   LONGS_EQUAL(0, cycle());
@@ -191,9 +189,9 @@ TEST(Locks, ARunLeavesThePruningToTheNextWhereASnapshotIsBeingTaken) {
   CHECK_TRUE(lab.clock.monotonic() - start == 65s);  // 5 of them to tell of itself
   CHECK_TRUE(lab.has(old));
   CHECK_FALSE(lab.in_bucket(old));
-  LONGS_EQUAL(1, lab.log.count(kNotPruned));
-  CHECK_TRUE(holds(lab.log.field(kNotPruned, "reason"), "another run is in progress (pid "));
-  STRCMP_EQUAL(kPruneSkipped, std::string(lab.log.of(kNotPruned)[0].message_id).c_str());
+  LONGS_EQUAL(1, lab.log.count(kPrunedLater));
+  CHECK_TRUE(holds(lab.log.field(kPrunedLater, "reason"), "another run is in progress (pid "));
+  STRCMP_EQUAL(kPruneSkipped, std::string(lab.log.of(kPrunedLater)[0].message_id).c_str());
   *taken = UniqueFd();
   LONGS_EQUAL(0, cycle());
   CHECK_FALSE(lab.has(old));

@@ -15,10 +15,7 @@ using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
 namespace {
-constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
 constexpr char kBeside[] = "2018-05-04T18:40:16Z_node-1_etcd.zip";
-constexpr char kNotThere[] = "Backup is safe here, but not in the bucket";
-constexpr char kTaken[] = "The name is taken in the bucket by other content, taking one beside it";
 }  // namespace
 
 TEST_GROUP(OffsiteCycle) {

@@ -11,9 +11,6 @@ using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
 namespace {
-constexpr char kFirst[] = "2018-05-04T18:40:16Z_etcd.zip";
-constexpr char kNotThere[] = "Backup is safe here, but not in the bucket";
-constexpr char kBehind[] = "The bucket is not up to date";
 constexpr char kNotPruned[] = "Couldn't prune in the bucket";
 }  // namespace
 

@@ -14,7 +14,7 @@ using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
 namespace {
-const std::string kNow = "1525459216";  // of the fake clock
+const std::string kNowText = "1525459216";  // of the fake clock
 }
 
 TEST_GROUP(RunMetrics) {
@@ -52,7 +52,7 @@ TEST_GROUP(RunMetrics) {
   }
   void check_last_success_in_failure(int code) {
     check("last_run_exit_code", std::to_string(code));
-    check("last_success_timestamp_seconds", kNow);
+    check("last_success_timestamp_seconds", kNowText);
     check("revision", "1000");
     check("database_size_bytes", "65536");
     check("kept_snapshots{place=\"local\"}", "1");
@@ -70,7 +70,7 @@ TEST(RunMetrics, TellsOfACycle) {
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
   check("build_info{version=\"" ETCD_SNAPSHOT_VERSION "\"}", "1");
   check("last_run_timestamp_seconds", "1525459218");
-  check("last_success_timestamp_seconds", kNow);
+  check("last_success_timestamp_seconds", kNowText);
   check("last_run_exit_code", "0");
   check("last_run_duration_seconds", "2.250000");
   check("last_run_phase_duration_seconds{phase=\"connect\"}", "0.250000");
@@ -135,7 +135,7 @@ TEST(RunMetrics, KeepsTheLastSuccessWhereTheDirectoryIsAway) {
   for (int i = 0; i < 2; ++i) {
     LONGS_EQUAL(kExitStorage, next_cycle());
     check("last_run_exit_code", "74");
-    check("last_success_timestamp_seconds", kNow);
+    check("last_success_timestamp_seconds", kNowText);
     for (const char* gone :
          {"revision", "database_size_bytes", "archive_size_bytes", "directory_free_bytes",
           "directory_size_bytes", "kept_snapshots{place=\"local\"}"}) {
@@ -225,7 +225,7 @@ TEST(RunMetrics, AsksForNoIntervalWhereRecurringSnapshotsAreOff) {
   check("last_run_exit_code", "0");
   check("interval_seconds", "(none)");
   check("retention_seconds", "(none)");
-  check("last_success_timestamp_seconds", kNow);
+  check("last_success_timestamp_seconds", kNowText);
 }
 
 TEST(RunMetrics, KeepsTheIntervalWhereThePolicyCannotBeRead) {
@@ -298,7 +298,7 @@ TEST(RunMetricsBucket, TellsOfTheFirstSnapshotBeforeAnyRunHasEnded) {
     return std::nullopt;
   };
   LONGS_EQUAL(0, cycle());
-  check_in(during, "last_success_timestamp_seconds", kNow);
+  check_in(during, "last_success_timestamp_seconds", kNowText);
   check_in(during, "interval_seconds", "300");
   for (const char* unknown : {"last_run_timestamp_seconds", "last_run_exit_code",
                               "last_run_duration_seconds", "backlog_snapshots"}) {

@@ -13,13 +13,13 @@ using namespace etcd_snapshot;
 
 namespace {
 
-HostSettings good(const std::string& text) {
+HostSettings good_host(const std::string& text) {
   auto host = parse_host_ini("host.conf", text);
   CHECK_TEXT(host.ok(), host ? "" : host.error().message.c_str());
   return *host;
 }
 
-std::string bad(const std::string& text) {
+std::string bad_host(const std::string& text) {
   const auto host = parse_host_ini("host.conf", text);
   CHECK_FALSE_TEXT(host.ok(), text.substr(0, 200).c_str());
   CHECK(host.error().kind == ErrorKind::kConfig);
@@ -40,7 +40,7 @@ TEST_GROUP(HostIni){};
 
 TEST(HostIni, AnEmptyFileMeansTheDefaults) {
   for (const char* text : {"", "\n\n", "# nothing\n; here\n", "[etcd]\n[s3]\n", "\xEF\xBB\xBF"}) {
-    const HostSettings host = good(text);
+    const HostSettings host = good_host(text);
     STRCMP_EQUAL("/opt/rke/etcd-snapshots", host.snapshots.directory.c_str());
     LONGS_EQUAL(0, host.etcd.endpoints.size());
     LONGS_EQUAL(4, host.etcd.retries);
@@ -48,7 +48,7 @@ TEST(HostIni, AnEmptyFileMeansTheDefaults) {
 }
 
 TEST(HostIni, ReadsEveryKey) {
-  const HostSettings host = good(
+  const HostSettings host = good_host(
       "[etcd]\nendpoints = https://10.0.0.1:2379 , etcd-2:1234,[::1]\nca_file = /c/ca.pem\n"
       "cert_file=/c/cert.pem\nkey_file: /c/key.pem\nusername = root user\npassword_file = /c/pw\n"
       "connect_timeout_s = 3\nstall_timeout_s = 20\nretries = 0\nretry_interval_s = 1\n"
@@ -99,19 +99,20 @@ TEST(HostIni, ReadsEveryKey) {
 }
 
 TEST(HostIni, EndpointsWithoutASchemeFollowTheCertificates) {
-  STRCMP_EQUAL("http://a:2379", good("[etcd]\nendpoints = a").etcd.endpoints[0].c_str());
+  STRCMP_EQUAL("http://a:2379", good_host("[etcd]\nendpoints = a").etcd.endpoints[0].c_str());
   STRCMP_EQUAL("https://a:2379",
-               good("[etcd]\nendpoints = a\nca_file = /ca").etcd.endpoints[0].c_str());
+               good_host("[etcd]\nendpoints = a\nca_file = /ca").etcd.endpoints[0].c_str());
   const auto mixed =
-      good("[etcd]\nendpoints = http://a,HTTPS://b:1/\nca_file = /ca").etcd.endpoints;
+      good_host("[etcd]\nendpoints = http://a,HTTPS://b:1/\nca_file = /ca").etcd.endpoints;
   STRCMP_EQUAL("http://a:2379", mixed[0].c_str());
   STRCMP_EQUAL("https://b:1", mixed[1].c_str());
 }
 
 TEST(HostIni, WindowsLineEndsAndLeadingMarkAreTaken) {
+  STRCMP_EQUAL(
+      "/a", good_host("\xEF\xBB\xBF[snapshots]\r\ndirectory = /a\r\n").snapshots.directory.c_str());
   STRCMP_EQUAL("/a",
-               good("\xEF\xBB\xBF[snapshots]\r\ndirectory = /a\r\n").snapshots.directory.c_str());
-  STRCMP_EQUAL("/a", good("[snapshots] ; comment\ndirectory = /a\n").snapshots.directory.c_str());
+               good_host("[snapshots] ; comment\ndirectory = /a\n").snapshots.directory.c_str());
 }
 
 // inih would cut the value there, and what is written would not be what counts.
@@ -120,11 +121,11 @@ TEST(HostIni, ACommentBehindAValueIsAnErrorWithItsLine) {
                            "directory = ; nothing"}) {
     STRCMP_EQUAL(
         "host.conf:3: a comment behind a value; accepted: a comment on a line of its own, after #",
-        bad("[snapshots]\n\n" + std::string(line) + "\n").c_str());
+        bad_host("[snapshots]\n\n" + std::string(line) + "\n").c_str());
   }
   STRCMP_EQUAL(
       "/a;b",
-      good("; a ; b\n# a ; b\n[snapshots]\ndirectory = /a;b\n").snapshots.directory.c_str());
+      good_host("; a ; b\n# a ; b\n[snapshots]\ndirectory = /a;b\n").snapshots.directory.c_str());
 }
 
 TEST(HostIni, ABadLineIsAnErrorWithItsNumber) {
@@ -165,16 +166,16 @@ TEST(HostIni, ABadLineIsAnErrorWithItsNumber) {
       {"[etcd]\nca_file = /" + std::string(188, 'a') + "\n",
        "host.conf:2: a line that is too long"},
       {"[etcd]\n" + std::string(100'000, 'a') + "\n", "host.conf:2: a line that is too long"}};
-  for (const auto& row : table) STRCMP_CONTAINS(row.what, bad(row.text).c_str());
+  for (const auto& row : table) STRCMP_CONTAINS(row.what, bad_host(row.text).c_str());
 }
 
 TEST(HostIni, TheLongestLineIsReadWhole) {
   const std::string path = "/" + std::string(187, 'a');
   const std::string line = "ca_file = " + path;
   LONGS_EQUAL(198, line.size());
-  STRCMP_EQUAL(path.c_str(), good("[etcd]\n" + line + "\nretries = 7").etcd.ca_file.c_str());
-  LONGS_EQUAL(7, good("[etcd]\r\n" + line + "\r\nretries = 7").etcd.retries);
-  LONGS_EQUAL(7, good("[etcd]\n# " + std::string(5000, 'x') + "\nretries = 7").etcd.retries);
+  STRCMP_EQUAL(path.c_str(), good_host("[etcd]\n" + line + "\nretries = 7").etcd.ca_file.c_str());
+  LONGS_EQUAL(7, good_host("[etcd]\r\n" + line + "\r\nretries = 7").etcd.retries);
+  LONGS_EQUAL(7, good_host("[etcd]\n# " + std::string(5000, 'x') + "\nretries = 7").etcd.retries);
 }
 
 TEST(HostIni, ABadValueIsAnErrorThatSaysWhatIsAccepted) {
@@ -217,7 +218,7 @@ TEST(HostIni, ABadValueIsAnErrorThatSaysWhatIsAccepted) {
       {"metrics", "textfile = /metrics.prom", "a file in the root directory"}};
   for (const auto& row : table) {
     const std::string line(row.line);
-    const std::string message = bad(std::string("[") + row.section + "]\n" + line + "\n");
+    const std::string message = bad_host(std::string("[") + row.section + "]\n" + line + "\n");
     STRCMP_CONTAINS(row.what, message.c_str());
     const std::string place =
         std::string("host.conf:2: [") + row.section + "] " + line.substr(0, line.find(' ')) + ": ";
@@ -236,24 +237,24 @@ TEST(HostIni, HalfAPairIsAnError) {
                {"[s3]\nsecret_key_file = /a", "[s3] secret_key_file: set without access_key_file"},
                {"[s3]\nsse = AES256\nsse_kms_key_id = a",
                 "host.conf:3: [s3] sse_kms_key_id: set without sse"}};
-  for (const auto& row : table) STRCMP_CONTAINS(row.what, bad(row.text).c_str());
+  for (const auto& row : table) STRCMP_CONTAINS(row.what, bad_host(row.text).c_str());
 }
 
 TEST(HostIni, AProxyIsCheckedAndNeverShown) {
   for (const char* text :
        {"proxy", "proxy:3128", "http://proxy:3128/", "socks5h://u:p@[::1]:1080"}) {
-    STRCMP_EQUAL(text, good(std::string("[s3]\nproxy = ") + text).s3.proxy.c_str());
+    STRCMP_EQUAL(text, good_host(std::string("[s3]\nproxy = ") + text).s3.proxy.c_str());
   }
   for (const char* text : {"gopher://u:hidden@proxy", "http://u:hidden@", "@hidden", "u:hidden@a:b",
                            "http://u:hid@hidden@proxy", "u@v:hidden@proxy"}) {
-    const std::string message = bad(std::string("[s3]\nproxy = ") + text);
+    const std::string message = bad_host(std::string("[s3]\nproxy = ") + text);
     STRCMP_CONTAINS("host.conf:2: [s3] proxy: ", message.c_str());
     CHECK(message.find("hid") == std::string::npos);
   }
-  STRCMP_CONTAINS("a second @ in the proxy", bad("[s3]\nproxy = u:p@q@proxy").c_str());
-  STRCMP_CONTAINS("%40", bad("[s3]\nproxy = u:p@q@proxy").c_str());
-  STRCMP_EQUAL("u:p%40q@proxy", good("[s3]\nproxy = u:p%40q@proxy").s3.proxy.c_str());
-  CHECK(bad("[etcd]\nendpoints = http://u:hidden@a").find("hidden") == std::string::npos);
+  STRCMP_CONTAINS("a second @ in the proxy", bad_host("[s3]\nproxy = u:p@q@proxy").c_str());
+  STRCMP_CONTAINS("%40", bad_host("[s3]\nproxy = u:p@q@proxy").c_str());
+  STRCMP_EQUAL("u:p%40q@proxy", good_host("[s3]\nproxy = u:p%40q@proxy").s3.proxy.c_str());
+  CHECK(bad_host("[etcd]\nendpoints = http://u:hidden@a").find("hidden") == std::string::npos);
 }
 
 TEST(HostIni, TheShippedFileShowsEveryKeyWithItsDefault) {
@@ -272,7 +273,7 @@ TEST(HostIni, TheShippedFileShowsEveryKeyWithItsDefault) {
   LONGS_EQUAL(known.size(), shown.size());
   for (size_t i = 0; i < known.size(); ++i) STRCMP_EQUAL(known[i].c_str(), shown[i].c_str());
 
-  const HostSettings host = good(uncommented), defaults;
+  const HostSettings host = good_host(uncommented), defaults;
   LONGS_EQUAL(0, host.etcd.endpoints.size());
   LONGS_EQUAL(defaults.etcd.connect_timeout_s, host.etcd.connect_timeout_s);
   LONGS_EQUAL(defaults.etcd.stall_timeout_s, host.etcd.stall_timeout_s);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../fakes/etcd.h"
+#include "../text.h"
 #include "etcd/grpc.h"
 #include "etcd/protobuf.h"
 #include "recorder.h"
@@ -15,10 +16,6 @@ using namespace etcd_snapshot;
 namespace {
 
 constexpr char kUrl[] = "https://10.0.0.1:2379";
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

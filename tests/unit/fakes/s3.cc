@@ -5,16 +5,11 @@
 
 #include <algorithm>
 
-#include "base/digest.h"
 #include "base/stop.h"
 #include "s3/signature.h"
 
 namespace etcd_snapshot {
 namespace {
-
-std::string tag(const std::string& name, const std::string& text) {
-  return "<" + name + ">" + text + "</" + name + ">";
-}
 
 std::string percent_decode(const std::string& text) {
   std::string out;
@@ -37,10 +32,6 @@ std::string operation_of(const std::string& method, const std::string& key,
   if (object) return "GetObject";
   if (query.count("location")) return "GetBucketLocation";
   return query.count("uploads") ? "ListMultipartUploads" : "ListObjectsV2";
-}
-
-std::string hex_of(Result<std::string> digest) {
-  return digest ? to_hex(*digest) : "no digest";
 }
 
 Result<std::string> body_of(const HttpRequest& request) {

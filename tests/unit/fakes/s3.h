@@ -13,10 +13,19 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/http.h"
 #include "s3/session.h"
 
 namespace etcd_snapshot {
+
+inline std::string tag(const std::string& name, const std::string& text) {
+  return "<" + name + ">" + text + "</" + name + ">";
+}
+
+inline std::string hex_of(Result<std::string> digest) {
+  return digest ? to_hex(*digest) : "no digest";
+}
 
 struct FakeObject {
   std::string bytes;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/digest.h"
 #include "s3.h"
 #include "s3/signature.h"
 
@@ -12,10 +11,6 @@ namespace etcd_snapshot {
 namespace {
 
 constexpr char kXmlns[] = " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
-
-std::string tag(const std::string& name, const std::string& text) {
-  return "<" + name + ">" + text + "</" + name + ">";
-}
 
 std::string escape(const std::string& text) {
   std::string out;
@@ -81,10 +76,6 @@ std::map<std::string, std::string> kept_headers(const FakeCall& call) {
     if (const std::string value = call.header(name); !value.empty()) kept[name] = value;
   }
   return kept;
-}
-
-std::string hex_of(Result<std::string> digest) {
-  return digest ? to_hex(*digest) : "no digest";
 }
 
 // What PUT and Complete make of If-None-Match: *.

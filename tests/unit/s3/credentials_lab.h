@@ -27,7 +27,7 @@ inline constexpr char kRoles[] =
     "GET http://169.254.169.254/latest/meta-data/iam/security-credentials/";
 inline constexpr char kRole[] =
     "GET http://169.254.169.254/latest/meta-data/iam/security-credentials/backup";
-inline constexpr char kSts[] = "POST https://sts.eu-central-1.amazonaws.com/";
+inline constexpr char kStsCall[] = "POST https://sts.eu-central-1.amazonaws.com/";
 inline constexpr char kContainer[] = "GET http://169.254.170.2/v2/credentials/1";
 
 struct Reply {
@@ -158,7 +158,7 @@ TEST_BASE(CredentialsBase) {
     environment["AWS_WEB_IDENTITY_TOKEN_FILE"] = scratch.path("token");
     environment["AWS_ROLE_ARN"] = "arn:aws:iam::1:role/backup";
     inputs.region = "eu-central-1";
-    http.script[kSts] = {{200, sts_keys(in(std::chrono::hours(1))), {}}};
+    http.script[kStsCall] = {{200, sts_keys(in(std::chrono::hours(1))), {}}};
   }
   void with_container() {
     environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = "/v2/credentials/1";

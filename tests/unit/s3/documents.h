@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../text.h"
 #include "s3/answers.h"
 
 #include <CppUTest/TestHarness.h>
@@ -82,10 +83,6 @@ inline std::string replaced(std::string text, const std::string& what, const std
 
 inline std::string list_with(const std::string& inside) {
   return "<ListBucketResult>" + inside + "</ListBucketResult>";
-}
-
-inline bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
 }
 
 template <typename T>

@@ -1,6 +1,7 @@
 // A failed call of a client that is there in name only, and what its error is checked for.
 #pragma once
 
+#include "../text.h"
 #include "s3/explain.h"
 
 #include <string>
@@ -8,10 +9,6 @@
 #include <CppUTest/TestHarness.h>
 
 namespace etcd_snapshot {
-
-inline bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 TEST_BASE(ExplainBase) {
   S3CallName name{"PutObject",

@@ -12,7 +12,7 @@ TEST(WebIdentity, AsksStsWithTheToken) {
   environment["AWS_ROLE_SESSION_NAME"] = "host+1@example";
   const auto source = chain();
   check_keys(*source, "ASIASTS", "sts/secret", "sts//token==");
-  const HttpRequest& request = http.last(kSts);
+  const HttpRequest& request = http.last(kStsCall);
   STRCMP_EQUAL(
       "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2F"
       "backup&RoleSessionName=host%2B1%40example&WebIdentityToken=eyJ.web.identity",
@@ -24,13 +24,13 @@ TEST(WebIdentity, AsksStsWithTheToken) {
   scratch.write("token", "eyJ.second");
   CHECK_TRUE(source->forget(*source->get()));
   CHECK_TRUE(source->get().ok());
-  CHECK_TRUE(http.last(kSts).body.ends_with("WebIdentityToken=eyJ.second"));
+  CHECK_TRUE(http.last(kStsCall).body.ends_with("WebIdentityToken=eyJ.second"));
 }
 
 TEST(WebIdentity, NamesItsSessionAfterTheHost) {
   with_web_identity();
   CHECK_TRUE(chain()->get().ok());
-  const std::string body = http.last(kSts).body;
+  const std::string body = http.last(kStsCall).body;
   CHECK_TEXT(holds(body, "&RoleSessionName=etcd-snapshot-"), body.c_str());
   for (const std::string& name : {std::string("a b"), std::string("x"), std::string(65, 'x')}) {
     environment["AWS_ROLE_SESSION_NAME"] = name;
@@ -100,7 +100,7 @@ TEST(WebIdentity, NeverShowsTheTokenThatStsRefuses) {
   };
   for (const auto& row : rows) {
     with_web_identity();
-    http.script[kSts] = {row.reply};
+    http.script[kStsCall] = {row.reply};
     const Error error = failure(*chain());
     check_kind(ErrorKind::kRemote, error);
     check_says(error, "STS at https://sts.eu-central-1.amazonaws.com: ");
@@ -114,7 +114,7 @@ TEST(WebIdentity, NeverShowsTheTokenThatStsRefuses) {
 TEST(WebIdentity, EndsTheSearchWhereASourceFails) {
   in_ec2();
   with_web_identity();
-  http.script[kSts] = {{403, sts_error("AccessDenied", "no"), {}}};
+  http.script[kStsCall] = {{403, sts_error("AccessDenied", "no"), {}}};
   (void)failure(*chain());
   scratch.write("token", "");
   check_says(failure(*chain()), scratch.path("token") + " is empty");

@@ -11,14 +11,14 @@ using namespace etcd_snapshot;
 
 namespace {
 
-UnixSeconds at(int64_t seconds) {
+UnixSeconds epoch(int64_t seconds) {
   return UnixSeconds(std::chrono::seconds(seconds));
 }
 
 StoredSnapshot taken(int64_t time, int64_t revision, uint64_t cluster = 0xa,
                      const std::string& host = "", const std::string& taken_by = "node-1") {
   StoredSnapshot snapshot;
-  snapshot.file_name = rolling_name(at(time), host, false) + ".zip";
+  snapshot.file_name = rolling_name(epoch(time), host, false) + ".zip";
   snapshot.name = parse_snapshot_name(snapshot.file_name);
   snapshot.manifest.emplace();
   snapshot.manifest->kind = "rolling";
@@ -75,13 +75,13 @@ TEST(History, ReportsTheNewestBreak) {
 
 TEST(History, PassesOverWhatWasAccepted) {
   const std::vector<StoredSnapshot> snapshots = {taken(100, 50), taken(200, 5), taken(300, 6)};
-  CHECK_TRUE(find_history_break(snapshots, at(199)).has_value());
-  CHECK_FALSE(find_history_break(snapshots, at(200)).has_value());
-  CHECK_FALSE(find_history_break(snapshots, at(300)).has_value());
+  CHECK_TRUE(find_history_break(snapshots, epoch(199)).has_value());
+  CHECK_FALSE(find_history_break(snapshots, epoch(200)).has_value());
+  CHECK_FALSE(find_history_break(snapshots, epoch(300)).has_value());
   // A further one after that freezes again.
   std::vector<StoredSnapshot> later = snapshots;
   later.push_back(taken(400, 2));
-  CHECK_TRUE(find_history_break(later, at(300)).has_value());
+  CHECK_TRUE(find_history_break(later, epoch(300)).has_value());
 }
 
 TEST(History, LooksAtProvenRollingSnapshotsOnly) {
@@ -127,7 +127,8 @@ TEST(History, TakesNamesWithTheOwnHostAndWithoutForOneLine) {
     const std::vector<StoredSnapshot> snapshots = {
         taken(100, 50, 0xa, row.first), taken(200, row.revision, row.cluster, row.second)};
     CHECK_EQUAL_TEXT(
-        row.breaks, find_history_break(snapshots, std::nullopt, at(1000), row.own_host).has_value(),
+        row.breaks,
+        find_history_break(snapshots, std::nullopt, epoch(1000), row.own_host).has_value(),
         row.what);
   }
 }
@@ -145,8 +146,8 @@ TEST(History, BearsMembersThatLagBehindEachOther) {
 TEST(History, LeavesOutWhatIsDatedInTheFuture) {
   // The clock ran ahead once; what was taken after it was set back has a higher revision.
   const std::vector<StoredSnapshot> snapshots = {taken(100, 5), taken(200, 7), taken(9000, 6)};
-  CHECK_FALSE(find_history_break(snapshots, std::nullopt, at(200)).has_value());
-  CHECK_TRUE(find_history_break(snapshots, std::nullopt, at(9000)).has_value());
+  CHECK_FALSE(find_history_break(snapshots, std::nullopt, epoch(200)).has_value());
+  CHECK_TRUE(find_history_break(snapshots, std::nullopt, epoch(9000)).has_value());
 }
 
 TEST(History, DoesNotDependOnTheOrderOfTheList) {
@@ -172,10 +173,10 @@ TEST(History, RemembersWhatWasAccepted) {
   CHECK_TRUE(accepted.ok());
   CHECK_FALSE(accepted->has_value());
   for (const int64_t time : {1525459216, 1525459999}) {
-    CHECK_TRUE(accept_history(*directory, at(time)).ok());
+    CHECK_TRUE(accept_history(*directory, epoch(time)).ok());
     accepted = read_accepted_history(*directory);
     CHECK_TRUE(accepted.ok());
-    CHECK_TRUE(*accepted == at(time));
+    CHECK_TRUE(*accepted == epoch(time));
   }
   LONGS_EQUAL(0600, scratch.mode(".etcd-snapshot.history"));
   CHECK_TRUE(directory->list()->empty());

@@ -12,6 +12,8 @@
 #include <iterator>
 #include <string>
 
+#include "../text.h"
+
 namespace etcd_snapshot {
 
 class Scratch {
@@ -76,9 +78,5 @@ class Umask {
  private:
   mode_t before_;
 };
-
-inline bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 }  // namespace etcd_snapshot

@@ -1,0 +1,41 @@
+// Before the tests of a module that are compiled in one piece: CppUTest's headers redefine `new`,
+// which no header of the library survives that comes after them.
+#pragma once
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <pugixml.hpp>
+#include <random>
+#include <regex>
+#include <set>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
