@@ -55,6 +55,7 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   options.state.proven_this_cycle = state.proven_this_cycle && own_.has_value();
   options.state.cluster_healthy = state.cluster_healthy;
   options.state.clock_hold = state.clock_holds();
+  options.state.doubt = !context_.settings.doubts.empty();
   options.state.making_room = state.by_hand;
   options.dry_run = state.dry_run;
   options.anchor = own_;

@@ -83,6 +83,7 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   retention.space_short = state.space_short;
   retention.making_room = state.making_room;
   retention.clock_hold = state.clock_hold;
+  retention.doubt = !context.settings.doubts.empty();
   plan.decisions = decide_retention(entries, retention_policy(context), retention);
   return plan;
 }

@@ -102,6 +102,10 @@ struct ConfigWarning {
 
 struct Settings {
   Policy policy;
+  // What makes it doubtful whether the operator meant what was read: the cycle takes and uploads its
+  // snapshot, deletes nothing in either place, and ends with kExitConfig. Each names file, line, and
+  // what to write instead.
+  std::vector<ConfigWarning> doubts;
   bool policy_present = false;  // whether cluster.yml exists
   HostSettings host;
   std::vector<ConfigWarning> warnings;

@@ -64,6 +64,8 @@ class Decider {
     if (!state_.proven_this_cycle && !state_.making_room) return RetentionReason::kNotProven;
     if (!state_.cluster_healthy) return RetentionReason::kUnhealthy;
     if (state_.frozen) return RetentionReason::kFrozen;
+    if (state_.doubt) return RetentionReason::kDoubt;
+    if (entry.unread) return RetentionReason::kUnread;
     if (!entry.in_bucket && !state_.space_short) return RetentionReason::kNotInBucket;
     if (policy_.unit == RetentionUnit::kSnapshots) {
       const auto count = static_cast<uint64_t>(std::max<int64_t>(policy_.count, 0));
@@ -115,6 +117,10 @@ std::string_view describe(RetentionReason reason) {
       return "the cluster is unhealthy";
     case RetentionReason::kFrozen:
       return "pruning is frozen: the history of the cluster changed";
+    case RetentionReason::kDoubt:
+      return "pruning is held: the configuration is in doubt, or state could not be read";
+    case RetentionReason::kUnread:
+      return "it could not be read";
     case RetentionReason::kNotInBucket:
       return "not in the bucket yet";
     case RetentionReason::kYoung:

@@ -25,6 +25,7 @@ struct RetentionEntry {
   std::string host;       // from the name
   bool proven = false;    // carries a manifest, or was proven just now
   bool in_bucket = true;  // false only where S3 is configured and the bucket lacks it
+  bool unread = false;    // what tells whether it may go could not be read
 };
 
 struct RetentionPolicy {
@@ -44,6 +45,7 @@ struct RetentionState {
   bool proven_this_cycle = false;  // the newest snapshot was taken and proven just now
   bool cluster_healthy = true;
   bool frozen = false;       // the history guard (store/history.h)
+  bool doubt = false;        // the configuration, or something all decisions rest on, is in doubt
   bool clock_hold = false;   // the clock was set ahead a while ago: ages are not to be trusted
   bool space_short = false;  // entries the bucket lacks may go too
   bool making_room = false;  // before the stream: proven_this_cycle is not asked for
@@ -58,6 +60,8 @@ enum class RetentionReason {
   kNotProven,     // keep: the newest snapshot was not proven in this cycle
   kUnhealthy,     // keep: the cluster is unhealthy
   kFrozen,        // keep: the history guard
+  kDoubt,         // keep: what decides about all of them is in doubt
+  kUnread,        // keep: what decides about this one could not be read
   kNotInBucket,   // keep: the bucket lacks it and there is room
   kYoung,         // keep: not older than the retention
   kCounted,       // keep: among the newest `count` rolling ones, proven or not
