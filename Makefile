@@ -40,7 +40,7 @@ OPTIMIZE ?= -O2 -g1
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor
 HARDENING ?= -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fPIE \
 	$(if $(filter x86_64 i%86,$(shell uname -m)),-fcf-protection)
-HARDENING_LD ?= -pie -Wl,-z,relro,-z,now,-z,noexecstack
+HARDENING_LD ?= -pie -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack
 # With them g++ 12 takes the value of an optional for one that may be unset.
 # -g1: functions and lines, which is all that their reports print, at two thirds of the time. -O0: to
 # optimize takes minutes longer than it gains when the tests run.
@@ -146,21 +146,30 @@ LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
 # The sanitizers' programs are compiled a module at a time (UNITY=1): the headers of the libraries are
 # read once a module instead of once a file, a fifth of the time. `make UNITY=0` compiles them file by
-# file, which is quicker after a change to one; the installed programs always are.
+# file, which is quicker after a change to one. What is installed is compiled file by file but where a
+# test packs it (RELEASE_UNITY=1): both ways are tried in each `make check`.
 UNITY ?= 1
+RELEASE_UNITY ?= 0
 
-# unity NAME FILES: the objects of these files in the sanitizers' build.
-unity = $(if $(filter 1,$(UNITY)),build/asan/unity/$(1).o,$(2:%.cc=build/asan/%.o))
+# objects KIND NAME FILES: of these files in build/release or build/asan.
+unity_release = $(RELEASE_UNITY)
+unity_asan = $(UNITY)
+objects = $(if $(filter 1,$(unity_$(1))),build/$(1)/unity/$(2).o,$(3:%.cc=build/$(1)/%.o))
+# in_one_piece FILES: a source of them all. It stays as old as it is while they are the same.
+define in_one_piece
+$(Q)mkdir -p $(@D) && printf '#include "%s"\n' $(1) >$@.new
+$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+endef
 
 # make-module NAME: archives of one module, plain and under sanitizers, and its test program.
 define make-module
-build/release/$(1).a: $(patsubst %.cc,build/release/%.o,$($(1)_SRC))
-build/asan/unity/$(1).cc: Makefile
-	$$(Q)mkdir -p $$(@D) && printf '#include "%s"\n' $($(1)_SRC) >$$@
+build/release/unity/$(1).cc build/asan/unity/$(1).cc: Makefile
+	$$(call in_one_piece,$($(1)_SRC))
 build/asan/unity/$(1)_test.cc: Makefile
-	$$(Q)mkdir -p $$(@D) && printf '#include "%s"\n' tests/unit/prelude.h $($(1)_TEST) >$$@
-build/asan/$(1).a: $(call unity,$(1),$($(1)_SRC))
-build/asan/unit_$(1): build/asan/tests/unit/main.o $(call unity,$(1)_test,$($(1)_TEST)) \
+	$$(call in_one_piece,tests/unit/prelude.h $($(1)_TEST))
+build/release/$(1).a: $(call objects,release,$(1),$($(1)_SRC))
+build/asan/$(1).a: $(call objects,asan,$(1),$($(1)_SRC))
+build/asan/unit_$(1): build/asan/tests/unit/main.o $(call objects,asan,$(1)_test,$($(1)_TEST)) \
 	$(patsubst %,build/asan/%.a,$(or $($(1)_TEST_LIBS),$(1) base))
 	$$(say) LINK $$@
 	$$(Q)$$(CXX) $$(SANITIZE) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) $$(LIBS_test)
@@ -182,10 +191,16 @@ build/release/%.o: %.cc
 	$(say) CXX $<
 	$(Q)mkdir -p $(@D) && $(CXX) $(ALL_CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) -c -o $@ $<
 
-# Without the warnings that only one file of several can earn.
+# Without the warnings that only one file of several can earn; and in sections, so that a program needs
+# no library for what it does not call.
+IN_ONE_PIECE := -I. -Wno-shadow -Wno-subobject-linkage -ffunction-sections -fdata-sections
+build/release/unity/%.o: build/release/unity/%.cc
+	$(say) CXX $<
+	$(Q)$(CXX) $(ALL_CPPFLAGS) $(OPTIMIZE) $(HARDENING) $(ALL_CXXFLAGS) $(IN_ONE_PIECE) -c -o $@ $<
+
 build/asan/unity/%.o: build/asan/unity/%.cc
 	$(say) ASAN $<
-	$(Q)$(CXX) -I. $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) -Wno-shadow -Wno-subobject-linkage -c -o $@ $<
+	$(Q)$(CXX) $(ALL_CPPFLAGS) $(SANITIZE) $(ALL_CXXFLAGS) $(IN_ONE_PIECE) -c -o $@ $<
 
 build/asan/%.o: %.cc
 	$(say) ASAN $<
