@@ -64,9 +64,11 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 	agent/base/json.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
-	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc \
+	agent/config/environment_file.cc agent/config/foreign_yaml.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/snapshot_stream.cc \
-	agent/etcd/client.cc agent/etcd/discovery.cc agent/etcd/connect.cc
+	agent/etcd/client.cc agent/etcd/server_settings.cc agent/etcd/discovery.cc \
+	agent/etcd/connect.cc
 archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \
 	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc \
 	agent/archive/manifest_reader.cc
@@ -100,10 +102,12 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
-	tests/unit/config/network_test.cc tests/unit/config/load_test.cc
+	tests/unit/config/network_test.cc tests/unit/config/load_test.cc \
+	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
 	tests/unit/etcd/snapshot_stream_test.cc tests/unit/etcd/stream_fuzz_test.cc \
-	tests/unit/etcd/client_test.cc tests/unit/etcd/discovery_test.cc tests/unit/etcd/connect_test.cc \
+	tests/unit/etcd/client_test.cc tests/unit/etcd/server_settings_test.cc \
+	tests/unit/etcd/discovery_test.cc tests/unit/etcd/connect_test.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/certificates.cc
 archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_test.cc \
 	tests/unit/archive/zip_writer_test.cc tests/unit/archive/zstd_writer_test.cc \

@@ -59,9 +59,11 @@ Result<std::vector<Candidate>> endpoint_candidates(const EtcdSettings& settings,
         {"etcd-snapshot.conf", {kDefaultTlsEndpoint, tls, settings.username, password}});
   }
   if (!candidates.empty()) return candidates;
-  for (const FoundEtcd& found : discover_etcd(root)) {
+  Discovery discovery = discover_etcd(root);
+  for (const FoundEtcd& found : discovery.found) {
     candidates.push_back({found.source, {found.url, found.tls, settings.username, password}});
   }
+  candidates.front().notes = std::move(discovery.notes);
   return candidates;
 }
 

@@ -14,6 +14,8 @@ namespace etcd_snapshot {
 struct Candidate {
   std::string source;  // "etcd-snapshot.conf", or where it was found (etcd/discovery.h)
   Endpoint endpoint;
+  // What could not be read in the search for it: it may be what was looked for.
+  std::vector<std::string> notes{};
 };
 
 // The configured endpoints, else what is found under `root`. Reads the password file; kConfig.

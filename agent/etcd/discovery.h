@@ -16,8 +16,14 @@ struct FoundEtcd {
   TlsFiles tls;
 };
 
-// Every place that is there, most specific first; http://127.0.0.1:2379 where there is none. `root`
-// is put in front of the paths that are looked at (and of those returned), for tests.
-std::vector<FoundEtcd> discover_etcd(const std::string& root = "");
+struct Discovery {
+  // Every place that exists, most specific first; http://127.0.0.1:2379 where there is none.
+  std::vector<FoundEtcd> found;
+  // What exists but could not be read or used, a sentence each: it may be what was looked for.
+  std::vector<std::string> notes;
+};
+
+// `root` is put in front of the paths that are looked at (and of those returned), for tests.
+Discovery discover_etcd(const std::string& root = "");
 
 }  // namespace etcd_snapshot

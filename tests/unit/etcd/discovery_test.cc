@@ -31,8 +31,11 @@ TEST_GROUP(Discovery) {
       put("/var/lib/rancher/" + product + "/server/tls/etcd/" + name);
     }
   }
+  std::vector<std::string> notes;  // of the last look()
   std::vector<FoundEtcd> look() {
-    const auto found = discover_etcd(root.path());
+    Discovery discovery = discover_etcd(root.path());
+    notes = std::move(discovery.notes);
+    const auto& found = discovery.found;
     // The default is there where nothing else is, and only there: not behind certificates, where
     // it would hand the password to whoever listens.
     CHECK_FALSE(found.empty());
@@ -71,15 +74,15 @@ TEST(Discovery, FindsOnlyTheDefaultOnAnEmptyHost) {
 
 TEST(Discovery, AddsNoPlainDefaultWhereSomethingWasFound) {
   const auto check_alone = [this] {
-    const auto found = discover_etcd(root.path());
+    const auto found = discover_etcd(root.path()).found;
     LONGS_EQUAL(1, found.size());
     CHECK_TRUE(found.front().url.starts_with("https://"));
   };
   put_rancher("k3s");
   check_alone();
   std::filesystem::remove_all(root.path("var"));
-  LONGS_EQUAL(1, discover_etcd(root.path()).size());
-  STRCMP_EQUAL("http://127.0.0.1:2379", discover_etcd(root.path()).front().url.c_str());
+  LONGS_EQUAL(1, discover_etcd(root.path()).found.size());
+  STRCMP_EQUAL("http://127.0.0.1:2379", discover_etcd(root.path()).found.front().url.c_str());
   put_kubeadm();
   check_alone();
 }
@@ -125,6 +128,29 @@ TEST(Discovery, ReadsTheAddressFromTheManifest) {
       {"    - --listen-client-urls=unix:///run/etcd.sock,https://10.0.0.5:4001\n",
        "https://10.0.0.5:4001"},
       {"    - --listen-client-urls=\n", "https://127.0.0.1:2379"},
+      // Edited by hand: kubernetes/kubeadm#1049, #882, #1973, kubernetes/kubernetes#68333.
+      {"#   - --listen-client-urls=https://127.0.0.1:4001\n"
+       "    - --listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379\n",
+       "https://127.0.0.1:2379"},
+      {"    # - --listen-client-urls=https://127.0.0.1:4001\n", "https://127.0.0.1:2379"},
+      {"    - --listen-client-urls=https://10.0.0.5:4001 # was 2379\n", "https://10.0.0.5:4001"},
+      {"    - --listen-client-urls\n    - https://10.0.0.5:4001\n", "https://10.0.0.5:4001"},
+      {"    - -listen-client-urls=https://10.0.0.5:4001\n", "https://10.0.0.5:4001"},
+      {"    args:\n    - --listen-client-urls=https://10.0.0.5:4001\n", "https://10.0.0.5:4001"},
+      {"    - &urls --listen-client-urls=https://10.0.0.5:4001\n    - *urls\n",
+       "https://10.0.0.5:4001"},
+      {"    - >-\n      --listen-client-urls=https://10.0.0.5:4001\n", "https://10.0.0.5:4001"},
+      {"    - --listen-client-urls=https://10.0.0.5:4001\n"
+       "    - --listen-client-urls=https://10.0.0.6:4001\n",
+       "https://10.0.0.6:4001"},
+      {"    env:\n    - {name: ETCD_LISTEN_CLIENT_URLS, value: 'https://10.0.0.5:4001'}\n",
+       "https://10.0.0.5:4001"},
+      {"    - --listen-client-urls=https://$(IP):4001\n    env: [{name: IP, value: 10.0.0.5}]\n",
+       "https://10.0.0.5:4001"},
+      {"  - name: proxy\n    command: [x, --listen-client-urls=https://10.0.0.5:1]\n"
+       "  - name: etcd\n    command: [etcd, --listen-client-urls=https://10.0.0.5:2]\n"
+       "  - name: other\n    command: [x, --listen-client-urls=https://10.0.0.5:3]\n",
+       "https://10.0.0.5:2"},
       {"    - --listen-client-urls=https://10.0.0.5:4001", "https://10.0.0.5:4001"},  // cut there
       {"    - --listen-peer-urls=https://10.0.0.5:2380\n", "https://127.0.0.1:2379"},
       {"", "https://127.0.0.1:2379"},
@@ -135,7 +161,76 @@ TEST(Discovery, ReadsTheAddressFromTheManifest) {
                     "    - --advertise-client-urls=https://10.9.9.9:2379\n") +
             row.line);
     STRCMP_EQUAL_TEXT(row.url, only().url.c_str(), row.line);
+    LONGS_EQUAL_TEXT(0, notes.size(), row.line);
   }
+}
+
+TEST(Discovery, NotesAManifestThatCannotBeUsed) {
+  put_kubeadm();
+  const struct {
+    const char *content, *note;
+  } rows[] = {
+      {"spec: [\n", "not well-formed YAML"},
+      {"kind: Pod\n", "not a pod's manifest"},
+      {"spec: {containers: [{command: [etcd, '--listen-client-urls=https://$(HOST_IP):2379']}]}",
+       "$(HOST_IP)"},
+      {"spec: {containers: [{command: [etcd, --listen-client-urls=10.0.0.5:2379]}]}", "no URL"},
+  };
+  for (const auto& row : rows) {
+    put("/etc/kubernetes/manifests/etcd.yaml", row.content);
+    STRCMP_EQUAL_TEXT("https://127.0.0.1:2379", only().url.c_str(), row.content);
+    LONGS_EQUAL_TEXT(1, notes.size(), row.content);
+    STRCMP_CONTAINS_TEXT("/etc/kubernetes/manifests/etcd.yaml", notes.front().c_str(), row.content);
+    STRCMP_CONTAINS_TEXT(row.note, notes.front().c_str(), row.content);
+  }
+}
+
+// Only what does not exist is passed over in silence.
+TEST(Discovery, NotesWhatCannotBeRead) {
+  std::filesystem::create_directories(root.path("etc/default/etcd"));  // EISDIR
+  std::filesystem::create_directories(root.path("etc/kubernetes"));
+  std::filesystem::create_symlink("ssl", root.path("etc/kubernetes/ssl"));  // ELOOP
+  std::filesystem::create_directories(root.path("etc/kubernetes/pki/etcd"));
+  std::filesystem::create_symlink("ca.crt", root.path("etc/kubernetes/pki/etcd/ca.crt"));
+  put("/etc/etcd", "a file where a directory is looked for");  // ENOTDIR
+  LONGS_EQUAL(0, look().size());
+  std::string all;
+  for (const std::string& note : notes) all += note + "\n";
+  for (const char* path : {"/etc/default/etcd", "/etc/kubernetes/ssl", "/pki/etcd/ca.crt"}) {
+    STRCMP_CONTAINS(path, all.c_str());
+  }
+  CHECK_TEXT(all.find("/etc/etcd") == all.npos, all.c_str());
+}
+
+// certificatesDir of kubeadm's configuration.
+TEST(Discovery, LooksForCertificatesWhereTheManifestOfKubeadmHasThem) {
+  for (const char* name : {"ca.crt", "healthcheck-client.crt", "healthcheck-client.key"}) {
+    put(std::string("/srv/pki/etcd/") + name);
+  }
+  put("/etc/kubernetes/manifests/etcd.yaml",
+      "spec: {containers: [{command: [etcd, --trusted-ca-file=/srv/pki/etcd/ca.crt, "
+      "'--listen-client-urls=https://10.0.0.5:2379']}]}");
+  check(only(), "kubeadm", "https://10.0.0.5:2379", "/srv/pki/etcd/ca.crt",
+        "/srv/pki/etcd/healthcheck-client.crt", "/srv/pki/etcd/healthcheck-client.key");
+}
+
+TEST(Discovery, TakesAPlainAddressOfAManifestWithoutCertificates) {
+  put("/etc/kubernetes/manifests/etcd.yaml",
+      "spec: {containers: [{command: [etcd, '--listen-client-urls=http://127.0.0.1:4001']}]}");
+  check(only(), "kubeadm", "http://127.0.0.1:4001", "", "", "");
+  put("/etc/kubernetes/manifests/etcd.yaml",
+      "spec: {containers: [{command: [etcd, '--listen-client-urls=https://127.0.0.1:4001']}]}");
+  LONGS_EQUAL(0, look().size());
+}
+
+// A pod that is started with a file (rancher/rke2#2138 shows one).
+TEST(Discovery, ReadsTheConfigurationFileThatAManifestNames) {
+  put_kubeadm();
+  put("/etc/kubernetes/manifests/etcd.yaml",
+      "spec: {containers: [{command: [etcd, --config-file=/etc/my/etcd.conf, "
+      "'--listen-client-urls=https://127.0.0.1:1']}]}");
+  put("/etc/my/etcd.conf", "listen-client-urls: https://10.0.0.5:2379,https://127.0.0.1:4001\n");
+  STRCMP_EQUAL("https://127.0.0.1:4001", only().url.c_str());
 }
 
 TEST(Discovery, FindsRkeByTheCertificateOfTheNode) {
@@ -171,6 +266,23 @@ TEST(Discovery, FindsRke2AndK3s) {
         "/var/lib/rancher/k3s/server/tls/etcd/client.key");
 }
 
+// Their own etcd's configuration file, and a data directory that was moved.
+TEST(Discovery, ReadsTheAddressAndTheDirectoryOfRke2) {
+  put_rancher("rke2");
+  put("/var/lib/rancher/rke2/server/db/etcd/config",
+      "client-transport-security:\n  client-cert-auth: true\n"
+      "listen-client-urls: https://10.0.0.5:2379,https://127.0.0.1:4001\n"
+      "log-outputs:\n- default\n");
+  STRCMP_EQUAL("https://127.0.0.1:4001", only().url.c_str());
+  put("/etc/rancher/rke2/config.yaml", "tls-san: [a]\ndata-dir: /srv/rke2\n");
+  LONGS_EQUAL(0, look().size());
+  for (const char* name : {"server-ca.crt", "client.crt", "client.key"}) {
+    put(std::string("/srv/rke2/server/tls/etcd/") + name);
+  }
+  check(only(), "RKE2", "https://127.0.0.1:2379", "/srv/rke2/server/tls/etcd/server-ca.crt",
+        "/srv/rke2/server/tls/etcd/client.crt", "/srv/rke2/server/tls/etcd/client.key");
+}
+
 TEST(Discovery, ReadsTheSettingsOfThePackages) {
   const struct {
     const char *content, *url;  // nullptr: nothing found
@@ -183,6 +295,16 @@ TEST(Discovery, ReadsTheSettingsOfThePackages) {
        "http://10.0.0.1:2379"},
       {"ETCD_LISTEN_CLIENT_URLS=http://a:1\nETCD_LISTEN_CLIENT_URLS=http://b:2\n", "http://b:2"},
       {"  ETCD_LISTEN_CLIENT_URLS=http://10.0.0.1:2379\n", "http://10.0.0.1:2379"},
+      {"ETCD_LISTEN_CLIENT_URLS = \"http://10.0.0.1:2379\"\n", "http://10.0.0.1:2379"},
+      {"ETCD_LISTEN_CLIENT_URLS=\"http://10.0.0.1:2379, \\\n http://127.0.0.1:4001\"\n",
+       "http://127.0.0.1:4001"},
+      {"DAEMON_ARGS=\"--name x --listen-client-urls http://10.0.0.1:2379\"\n",
+       "http://10.0.0.1:2379"},
+      {"DAEMON_ARGS=\"--listen-client-urls='http://10.0.0.1:2379'\"\n"
+       "ETCD_LISTEN_CLIENT_URLS=http://10.0.0.2:2379\n",
+       "http://10.0.0.1:2379"},
+      {"export ETCD_LISTEN_CLIENT_URLS=http://10.0.0.1:2379\n", nullptr},
+      {"; ETCD_LISTEN_CLIENT_URLS=http://10.0.0.1:2379\n", nullptr},
       {"# ETCD_LISTEN_CLIENT_URLS=\"http://localhost:2379\"\n", nullptr},
       {"#ETCD_LISTEN_CLIENT_URLS=\"http://localhost:2379\"\n", nullptr},
       {"ETCD_LISTEN_CLIENT_URLS=\n", nullptr},
@@ -207,6 +329,26 @@ TEST(Discovery, TakesTheCertificatesOfAPackageThatSpeaksTls) {
       "ETCD_CERT_FILE=\"/etc/etcd/server.crt\"\n"
       "ETCD_KEY_FILE=\"/etc/etcd/server.key\"\n");
   check(only(), "/etc/default/etcd", "https://10.0.0.1:2379", "/etc/etcd/ca.crt",
+        "/etc/etcd/server.crt", "/etc/etcd/server.key");
+}
+
+// etcd passes over flags and variables where it is given a file (op-guide/configuration).
+TEST(Discovery, ReadsTheConfigurationFileThatAPackageNames) {
+  const char* const config =
+      "listen-client-urls: 'https://10.0.0.5:2379'\nclient-transport-security:\n"
+      "  cert-file: /etc/etcd/server.crt\n  key-file: /etc/etcd/server.key\n"
+      "  trusted-ca-file: /etc/etcd/ca.crt\n  client-cert-auth: true\n";
+  put("/srv/etcd.yml", config);
+  for (const char* content :
+       {"DAEMON_ARGS=\"--config-file=/srv/etcd.yml --listen-client-urls=http://a:1\"\n",
+        "ETCD_CONFIG_FILE=/srv/etcd.yml\nETCD_LISTEN_CLIENT_URLS=http://a:1\n"}) {
+    put("/etc/default/etcd", content);
+    check(only(), "/etc/default/etcd", "https://10.0.0.5:2379", "/etc/etcd/ca.crt",
+          "/etc/etcd/server.crt", "/etc/etcd/server.key");
+  }
+  std::filesystem::remove(root.path("etc/default/etcd"));
+  put("/etc/etcd/etcd.conf.yml", config);
+  check(only(), "/etc/etcd/etcd.conf.yml", "https://10.0.0.5:2379", "/etc/etcd/ca.crt",
         "/etc/etcd/server.crt", "/etc/etcd/server.key");
 }
 
