@@ -66,7 +66,7 @@ config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/hos
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
 	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc \
 	agent/config/environment_file.cc agent/config/foreign_yaml.cc
-etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/snapshot_stream.cc \
+etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
 	agent/etcd/client.cc agent/etcd/server_settings.cc agent/etcd/discovery.cc \
 	agent/etcd/connect.cc
 archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \

@@ -2,6 +2,7 @@
 #include "config/host_ini.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>

@@ -2,6 +2,7 @@
 
 #include "etcd/grpc.h"
 #include "etcd/protobuf.h"
+#include "etcd/refusal.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -56,16 +57,22 @@ Result<std::string> Member::unary(const char* method, std::string message) {
   call.total_timeout_s = timeouts_.connect_timeout_s + kUnaryTimeoutS;
   HttpResponse response;
   UnaryMessage answer(response);
-  if (auto done = http_.perform(call, response, answer); !done) return explain(done.take_error());
-  ES_TRY(check_grpc_response(response, endpoint_.url));
+  if (auto done = http_.perform(call, response, answer); !done) {
+    return explain(done.take_error(), response);
+  }
+  ES_TRY(check_grpc_response(response, endpoint_.url, endpoint_.username));
   return answer.take(endpoint_.url);
 }
 
-// Adds what is known here and not below: which member it was, and which files were used.
-Error Member::explain(Error error) const {
+// Adds what is known here and not below: which member it was, which files were used, and what it
+// had answered before the transfer failed.
+Error Member::explain(Error error, const HttpResponse& response) const {
   const bool of_etcd =
       error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kUnverified;
   if (!of_etcd) return error;
+  if (auto refusal = early_refusal(response, endpoint_.url, endpoint_.username)) {
+    return std::move(*refusal);
+  }
   if (!error.message.starts_with(endpoint_.url)) error = std::move(error).within(endpoint_.url);
   if (!error.hint.empty()) return error;
   if (!endpoint_.url.starts_with("https://")) {
@@ -142,7 +149,7 @@ ClusterHealth Member::health(const MemberStatus& status) {
   std::string message;
   put_bytes_field(message, 1, "health");  // RangeRequest.key; serializable = false is the default
   const auto answer = unary(kRange, std::move(message));
-  if (!answer && answer.error().grpc_code != kGrpcPermissionDenied) {
+  if (!answer && !permission_denied(answer.error())) {
     add(health.reason, "no linearizable read: " + answer.error().message);
   }
   return health;
@@ -150,6 +157,22 @@ ClusterHealth Member::health(const MemberStatus& status) {
 
 std::string ClusterHealth::summary() const {
   return alarms + (alarms.empty() || reason.empty() ? "" : "; ") + reason;
+}
+
+Result<int64_t> Member::try_snapshot() {
+  class FirstBytes final : public SnapshotReceiver {
+   public:
+    Result<void> begin(int64_t expected_bytes) override {
+      announced = expected_bytes;
+      return Error{ErrorKind::kCancelled, "the first bytes are enough", "", false, 0};
+    }
+    Result<void> receive(Bytes) override { return {}; }
+    std::optional<int64_t> announced;
+  } first;
+  auto streamed = snapshot(first);
+  if (first.announced) return *first.announced;
+  if (!streamed) return streamed.take_error();
+  return malformed(endpoint_.url, "snapshot");
 }
 
 Result<void> Member::snapshot(SnapshotReceiver& receiver) {
@@ -175,10 +198,10 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
     if (error.kind == ErrorKind::kUnavailable && stream.blob_bytes() > 0 && error.hint.empty()) {
       error.hint = "it went away in the middle of the stream: look at the member's log";
     }
-    return explain(std::move(error));
+    return explain(std::move(error), response);
   }
-  ES_TRY(check_grpc_response(response, endpoint_.url));
-  if (auto whole = stream.finish(); !whole) return explain(whole.take_error());
+  ES_TRY(check_grpc_response(response, endpoint_.url, endpoint_.username));
+  if (auto whole = stream.finish(); !whole) return explain(whole.take_error(), response);
   return {};
 }
 

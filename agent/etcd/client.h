@@ -66,13 +66,17 @@ class Member {
   // healthy either. As `etcdctl endpoint health`, a refusal for lack of permission is an answer.
   ClusterHealth health(const MemberStatus& status);
 
+  // Asks for the snapshot and ends the call at the first bytes of its stream: whether this member
+  // serves one, and to this user. The number of bytes that it announces, as SnapshotReceiver.
+  Result<int64_t> try_snapshot();
+
   // Streams the snapshot. Good only if it returns ok AND the receiver proves the bytes.
   Result<void> snapshot(SnapshotReceiver& receiver);
 
  private:
   HttpRequest request(const char* method, std::string message) const;
   Result<std::string> unary(const char* method, std::string message);
-  Error explain(Error error) const;
+  Error explain(Error error, const HttpResponse& response) const;
 
   HttpClient& http_;
   Endpoint endpoint_;

@@ -3,6 +3,8 @@
 #include <array>
 #include <charconv>
 
+#include "etcd/refusal.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -18,46 +20,28 @@ Error refused(std::string message, int code, bool retryable) {
   return error;
 }
 
+// The code that tells permission_denied() about it, whatever the version sent.
+int refusal_code(Refusal refusal, int code) {
+  switch (refusal) {
+    case Refusal::kUnknownUser:
+    case Refusal::kNoRight:
+      return kGrpcPermissionDenied;
+    case Refusal::kNoUser:
+    case Refusal::kWrongPassword:
+    case Refusal::kToken:
+      return kGrpcUnauthenticated;
+    case Refusal::kLearner:
+    case Refusal::kOther:
+      break;
+  }
+  return code;
+}
+
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-// etcd words these itself, under codes that differ between its versions (3.4: UNKNOWN).
-constexpr std::string_view kNoUser = "user name is empty";
-constexpr std::string_view kWrongPassword = "authentication failed";
-
-std::string hint_for(int code, std::string_view message) {
-  if (message.find(kNoUser) != message.npos) {
-    return "etcd asks for a user: set [etcd] username and password_file";
-  }
-  if (message.find(kWrongPassword) != message.npos) {
-    return "check [etcd] username and password_file";
-  }
-  if (code == kGrpcPermissionDenied) {
-    return "the user of [etcd] username, or of the client certificate, needs etcd's role root";
-  }
-  if (code == kGrpcUnimplemented) {
-    return "check that the address is etcd's client port, and not its peer or metrics port";
-  }
-  return "";
-}
-
-// Whether the same call may succeed later: everything but what an operator has to mend.
-bool worth_a_retry(int code, std::string_view message) {
-  if (message.find(kNoUser) != message.npos) return false;
-  switch (code) {
-    case kGrpcInvalidArgument:
-    case kGrpcPermissionDenied:
-    case kGrpcFailedPrecondition:
-    case kGrpcUnimplemented:
-    case kGrpcUnauthenticated:
-      return false;
-    default:
-      return true;
-  }
 }
 
 }  // namespace
@@ -111,12 +95,13 @@ std::string decode_grpc_message(std::string_view encoded) {
   return text;
 }
 
-Result<void> check_grpc_response(const HttpResponse& response, const std::string& where) {
+Result<void> check_grpc_response(const HttpResponse& response, const std::string& where,
+                                 const std::string& user) {
   if (response.status != 200) {
     Error error = refused(
         where + ": HTTP status " + std::to_string(response.status) + " where gRPC answers 200", 0,
         response.status >= 500);
-    error.hint = "check that the address is etcd's client port, and not its peer or metrics port";
+    error.hint = kNotTheClientPort;
     return error;
   }
   const std::string type = response.trailer("content-type");
@@ -131,15 +116,26 @@ Result<void> check_grpc_response(const HttpResponse& response, const std::string
     return refused(where + ": the answer ended without grpc-status: it was cut short", 0, true);
   }
   if (parsed.ec != std::errc() || parsed.ptr != status.data() + status.size() || code < 0) {
-    return refused(where + ": grpc-status '" + status + "' is no number", 0, true);
+    return refused(where + ": grpc-status '" + status + "' is not a number", 0, true);
   }
   if (code == kGrpcOk) return {};
   const std::string message = decode_grpc_message(response.trailer("grpc-message"));
+  const Refusal refusal = refusal_of(code, message);
   Error error = refused(
       where + ": " + (message.empty() ? "refused" : message) + " (" + grpc_code_name(code) + ")",
-      code, worth_a_retry(code, message));
-  error.hint = hint_for(code, message);
+      refusal_code(refusal, code), worth_a_retry(refusal, code));
+  error.hint = refusal_hint(refusal, code, user);
   return error;
+}
+
+std::optional<Error> early_refusal(const HttpResponse& response, const std::string& where,
+                                   const std::string& user) {
+  if (response.status == 0) return std::nullopt;
+  const std::string status = response.trailer("grpc-status");
+  if (response.status == 200 && (status.empty() || status == "0")) return std::nullopt;
+  auto checked = check_grpc_response(response, where, user);
+  if (checked) return std::nullopt;
+  return checked.take_error();
 }
 
 bool is_grpc(const HttpResponse& response) {

@@ -2,6 +2,7 @@
 // the messages mean. Source: grpc.io "gRPC over HTTP2" (PROTOCOL-HTTP2.md).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,10 +33,24 @@ std::string decode_grpc_message(std::string_view encoded);
 // Whether the headers announce gRPC messages; an error page of a web server is none.
 bool is_grpc(const HttpResponse& response);
 
+// What to look at where something answers that is not etcd's gRPC.
+inline constexpr char kNotTheClientPort[] =
+    "check that the address is etcd's client port for gRPC (--listen-client-urls), and not its "
+    "peer "
+    "port, its metrics port or an HTTP-only client port (--listen-client-http-urls)";
+
 // What a finished response says: ok, or the error. An HTTP status other than 200, another content
-// type and a missing grpc-status are errors too. `where` is the origin for the message. An error's
-// grpc_code is that status, 0 where there was none.
-Result<void> check_grpc_response(const HttpResponse& response, const std::string& where);
+// type and a missing grpc-status are errors too. `where` is the origin for the message, `user` the
+// one for the hint (etcd/refusal.h). An error's grpc_code is that status, 0 where there was none; a
+// refusal because of who asked has the code that permission_denied() knows, in any version.
+Result<void> check_grpc_response(const HttpResponse& response, const std::string& where,
+                                 const std::string& user = "");
+
+// The refusal in a response whose transfer failed afterwards: a server may refuse before it has
+// read the request and then reset the stream (RFC 9113, 8.1), which libcurl reports instead.
+// nullopt: it holds none.
+std::optional<Error> early_refusal(const HttpResponse& response, const std::string& where,
+                                   const std::string& user);
 
 // Collects the one message of a unary answer, of at most 4 MiB (gRPC's own default limit).
 class UnaryMessage final : public ByteSink {

@@ -7,6 +7,7 @@
 #include "../text.h"
 #include "etcd/grpc.h"
 #include "etcd/protobuf.h"
+#include "etcd/refusal.h"
 #include "recorder.h"
 
 #include <CppUTest/TestHarness.h>
@@ -139,6 +140,55 @@ TEST(Member, AddsWhatToDoWhereTheNetworkSaysNothing) {
   with_hint.error->hint = "its own";
   etcd.script["Status"] = {with_hint};
   STRCMP_EQUAL("its own", member().status().error().hint.c_str());
+}
+
+// A server may refuse before it has read the request, and reset the stream then; libcurl reports
+// the reset ("Stream error in the HTTP/2 framing layer"). grpc/grpc#27216.
+TEST(Member, TellsTheRefusalThatCameBeforeTheStreamWasReset) {
+  FakeReply early = refuse(2, "auth: permission denied");
+  early.error = network_error("Stream error in the HTTP/2 framing layer").error;
+  for (const char* method : {"Status", "Snapshot"}) {
+    etcd.script[method] = {early};
+    Recorder recorder;
+    Member one = member();
+    const Error error = method[1] == 't' ? one.status().error() : one.snapshot(recorder).error();
+    STRCMP_EQUAL("https://10.0.0.1:2379: auth: permission denied (UNKNOWN)", error.message.c_str());
+    CHECK_FALSE(error.retryable);
+    CHECK_TRUE(permission_denied(error));
+  }
+}
+
+TEST(Member, TellsThePageOfAWebServerThatResetTheStream) {
+  FakeReply page = network_error("stream 1 was reset");
+  page.http_status = 404;
+  page.content_type = "text/plain";
+  etcd.script["Status"] = {page};
+  const auto status = member().status();
+  CHECK_TEXT(holds(status.error().message, "HTTP status 404"), status.error().message.c_str());
+}
+
+TEST(Member, TellsOfTheNetworkWhereNothingWasRefusedYet) {
+  FakeReply cut = network_error("reset");
+  cut.http_status = 200;
+  cut.content_type = "application/grpc";
+  etcd.script["Status"] = {cut};
+  CHECK_TRUE(holds(member().status().error().message, "reset"));
+  cut.error->kind = ErrorKind::kCancelled;
+  cut.grpc_status = "7";
+  etcd.script["Status"] = {cut};
+  CHECK_TRUE(member().status().error().kind == ErrorKind::kCancelled);
+}
+
+TEST(Member, TriesTheSnapshotUpToItsFirstBytes) {
+  const auto announced = member().try_snapshot();
+  CHECK_TRUE(announced.ok());
+  LONGS_EQUAL(64 * 1024 + 32, *announced);
+  etcd.script["Snapshot"] = {refuse(2, "auth: permission denied")};
+  const auto refused = member().try_snapshot();
+  CHECK_FALSE(refused.ok());
+  CHECK_TRUE(permission_denied(refused.error()));
+  etcd.script["Snapshot"] = {reply_with("")};
+  CHECK_FALSE(member().try_snapshot().ok());
 }
 
 TEST(Member, IsHealthyWhereItAnswersALinearizableRead) {

@@ -25,6 +25,9 @@ FakeReply refuse(int grpc_code, const std::string& message) {
 FakeReply network_error(const std::string& message) {
   FakeReply reply;
   reply.error = Error{ErrorKind::kUnavailable, message, "", true, 56};
+  reply.http_status = 0;
+  reply.content_type.clear();
+  reply.grpc_status.clear();
   return reply;
 }
 
@@ -145,11 +148,11 @@ Result<void> FakeEtcd::perform(const HttpRequest& request, HttpResponse& respons
     const std::string copy = reply.body.substr(at, piece);
     ES_TRY(body.write(as_bytes(copy)));
   }
-  if (reply.error) return *reply.error;
   // Without a body the trailers are the headers' frame (Trailers-Only).
   auto& fields = reply.body.empty() ? response.headers : response.trailers;
   if (!reply.grpc_status.empty()) fields["grpc-status"] = reply.grpc_status;
   if (!reply.grpc_message.empty()) fields["grpc-message"] = reply.grpc_message;
+  if (reply.error) return *reply.error;
   return {};
 }
 

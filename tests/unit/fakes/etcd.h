@@ -17,7 +17,7 @@ namespace etcd_snapshot {
 
 // What one call gets.
 struct FakeReply {
-  std::optional<Error> error{};  // of the network, after the body was handed over
+  std::optional<Error> error{};  // of the network, after everything else was handed over
   long http_status = 200;
   std::string content_type = "application/grpc";
   std::string body{};      // framed messages
