@@ -67,6 +67,7 @@ class Cycle {
     state_.finished = format_utc(context_.clock.now());
     state_.exit_code = exit_code_;
     state_.snapshot = snapshot_;
+    state_.cluster = cluster_;
     save_state();
   }
 
@@ -133,6 +134,9 @@ class Cycle {
     auto outcome = take(directory);
     if (outcome) {
       snapshot_ = outcome->base;
+      const ClusterHealth& health = outcome->health;
+      cluster_ = {health.alarms, health.reason, health.learner};
+      figures_.cluster_healthy = health.current();
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
@@ -183,10 +187,11 @@ class Cycle {
     }
     const auto lock = enter_bucket();
     if (!lock) return settle_remote(lock.error(), false);
-    auto tidied = offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
-                                             .cluster_healthy = outcome && outcome->health.healthy,
-                                             .clock_holds = [this] { return clock_holds(); },
-                                             .backlog_until = bucket_deadline_});
+    auto tidied =
+        offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
+                                   .cluster_healthy = outcome && outcome->health.current(),
+                                   .clock_holds = [this] { return clock_holds(); },
+                                   .backlog_until = bucket_deadline_});
     if (offsite_->prune_failed()) settle(kExitRemote);
     if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);
     return tidied || settle_remote(tidied.error(), false);
@@ -252,7 +257,7 @@ class Cycle {
          {{"directory", directory.path()}, {"needed", human_bytes(needed)}}, kSpaceShort);
     clock_hold_s_ = watch_clock(context_, state_);
     const auto plan = plan_prune(context_, directory,
-                                 {.cluster_healthy = connection.health.healthy,
+                                 {.cluster_healthy = connection.health.current(),
                                   .making_room = true,
                                   .space_short = true,
                                   .clock_hold = clock_hold_s_ > 0,
@@ -316,7 +321,7 @@ class Cycle {
     const auto still_there = directory.taken(outcome.base);
     const auto plan = plan_prune(context_, directory,
                                  {.proven_this_cycle = still_there && *still_there,
-                                  .cluster_healthy = outcome.health.healthy,
+                                  .cluster_healthy = outcome.health.current(),
                                   .space_short = is_scarce(directory, outcome),
                                   .clock_hold = clock_hold_s_ > 0,
                                   .in_bucket = in_bucket()});
@@ -370,7 +375,8 @@ class Cycle {
   Nanoseconds started_{}, bucket_deadline_{};
   std::unique_ptr<Offsite> offsite_;  // null: no bucket, or one that cannot be asked
   std::optional<Error> offsite_error_;
-  std::string snapshot_;      // the name of the one that was taken
+  std::string snapshot_;                      // the name of the one that was taken
+  std::optional<RunState::Cluster> cluster_;  // of which it was taken
   std::string summary_;       // for the status line: the snapshot, or why there is none
   int64_t clock_hold_s_ = 0;  // for how long nothing is pruned, after the clock was set ahead
   int exit_code_ = kExitOk;

@@ -19,6 +19,7 @@ namespace {
 constexpr std::string_view kLastRun = "etcd_snapshot_last_run_timestamp_seconds";
 constexpr std::string_view kLastSuccess = "etcd_snapshot_last_success_timestamp_seconds";
 constexpr std::string_view kExitCode = "etcd_snapshot_last_run_exit_code";
+constexpr std::string_view kHealthy = "etcd_snapshot_last_run_cluster_healthy";
 constexpr std::string_view kDuration = "etcd_snapshot_last_run_duration_seconds";
 constexpr std::string_view kPhases = "etcd_snapshot_last_run_phase_duration_seconds";
 constexpr std::string_view kKept = "etcd_snapshot_kept_snapshots";
@@ -234,6 +235,11 @@ std::string format_metrics(const Metrics& metrics) {
              metrics.last_success);
   page.gauge<int64_t>(kExitCode, "The exit status of the last run; 0 is success.",
                       metrics.exit_code);
+  page.gauge<int64_t>(
+      kHealthy,
+      "Whether the last run's snapshot came from a healthy voting member, without an "
+      "alarm in the cluster.",
+      metrics.cluster_healthy);
   page.gauge(kDuration, "How long the last run took.", metrics.duration);
   if (!metrics.phases.empty()) {
     page.family(kPhases, "How long each phase of the last run took, all attempts together.");
@@ -274,6 +280,7 @@ Metrics parse_former_metrics(std::string_view text) {
   if (const auto code = find_count(text, kExitCode); code && *code < 256) {
     former.exit_code = static_cast<int>(*code);
   }
+  if (const auto healthy = find_count(text, kHealthy)) former.cluster_healthy = *healthy != 0;
   former.duration = find_duration(text, kDuration);
   for (int i = 0; i <= static_cast<int>(Phase::kOther); ++i) {
     const auto phase = static_cast<Phase>(i);

@@ -26,6 +26,8 @@ struct Metrics {
   std::optional<int> exit_code;
   std::optional<Nanoseconds> duration;
   std::map<Phase, Nanoseconds> phases;  // those that it came to
+  // Of the snapshot that it took: no alarm, and a healthy member with a vote.
+  std::optional<bool> cluster_healthy;
 
   // The newest proven recurring snapshot of this host.
   std::optional<UnixSeconds> last_success;  // the time in its name

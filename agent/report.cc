@@ -20,6 +20,12 @@ void report_health(Log& log, const ClusterHealth& health, const std::string& con
                .fields = {{"alarm", health.alarms}},
                .message_id = kAlarm});
   }
+  if (health.learner) {
+    log.write({.level = LogLevel::kWarning,
+               .message = "The snapshot came from a learner, which may lag behind" + consequence,
+               .fields = {{"hint", "name a voting member in [etcd] endpoints"}},
+               .message_id = kLearner});
+  }
   if (!health.reason.empty()) {
     log.write({.level = LogLevel::kWarning,
                .message = "Cluster is unhealthy" + consequence,
@@ -31,7 +37,7 @@ void report_health(Log& log, const ClusterHealth& health, const std::string& con
 void report_passed_over(Log& log, const std::vector<std::string>& reasons) {
   for (const std::string& reason : reasons) {
     log.write({.level = LogLevel::kWarning,
-               .message = "An endpoint did not answer, the next one was taken",
+               .message = "An endpoint was passed over, another one was taken",
                .fields = {{"error", reason}},
                .message_id = kEndpointPassedOver});
   }

@@ -12,11 +12,12 @@ namespace etcd_snapshot {
 // level=info msg="Created backup" name=... runtime=...
 void report_created(Log& log, const SnapshotOutcome& outcome);
 
-// A warning for an alarm and one for any other trouble of the cluster; `consequence` ends the text
+// A warning for an alarm, one for a learner and one for any other trouble; `consequence` ends the
+// text
 // (", nothing is pruned").
 void report_health(Log& log, const ClusterHealth& health, const std::string& consequence);
 
-// A warning for each endpoint that did not answer before one did.
+// A warning for each endpoint that did not answer, refused, or was not the best.
 void report_passed_over(Log& log, const std::vector<std::string>& reasons);
 
 // Removes what killed runs left behind and says so; what cannot be removed is a warning.

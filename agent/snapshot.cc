@@ -61,7 +61,8 @@ class Pipeline final : public SnapshotReceiver {
 
   // Proves what came, ends the archive and gives it its name. Nothing is there under that name
   // before this returns ok.
-  Result<SnapshotOutcome> complete(const MemberStatus& status) {
+  Result<SnapshotOutcome> complete(const Connection& connection) {
+    const MemberStatus& status = connection.status;
     if (writer_) ES_TRY(pass_on());
     ES_ASSIGN(proof, proof_.finish());
     if (!writer_) return Error{ErrorKind::kUnverified, "etcd sent no snapshot", "", true, 0};
@@ -73,6 +74,7 @@ class Pipeline final : public SnapshotReceiver {
     manifest.cluster_id = status.cluster_id;
     manifest.member_id = status.member_id;
     manifest.revision = status.revision;
+    manifest.current = connection.health.current();
     manifest.etcd_version = status.version;
     manifest.database_bytes = proof.database_bytes;
     manifest.sha256 = proof.sha256;
@@ -130,29 +132,49 @@ Result<void> check_space(Context& context, const SnapshotDirectory& directory,
   return error;
 }
 
-Result<SnapshotOutcome> attempt(Context& context, SnapshotDirectory& directory,
-                                const SnapshotRequest& request) {
-  const Nanoseconds start = context.clock.monotonic();
-  const EtcdSettings& etcd = context.settings.host.etcd;
-  context.progress.phase(Phase::kConnect, "asking etcd");
-  ES_ASSIGN(candidates, endpoint_candidates(etcd));
-  ES_ASSIGN(connection,
-            connect_member(context.http, candidates,
-                           {etcd.connect_timeout_s, etcd.stall_timeout_s, context.deadline},
-                           context.clock.now()));
-  ES_TRY(check_space(context, directory, request, connection));
+Result<SnapshotOutcome> stream_from(Context& context, SnapshotDirectory& directory,
+                                    const SnapshotRequest& request, Connection& connection) {
   context.progress.phase(Phase::kStream, "streaming");
   Pipeline pipeline(context, directory, request);
   ES_TRY(connection.member.snapshot(pipeline));
-  auto completed = pipeline.complete(connection.status);
+  auto completed = pipeline.complete(connection);
   if (!completed && completed.error().kind == ErrorKind::kUnverified) {
     return completed.take_error().within(connection.member.url());
   }
-  ES_ASSIGN(outcome, std::move(completed));
-  outcome.health = connection.health;
-  outcome.passed_over = connection.passed_over;
-  outcome.runtime = context.clock.monotonic() - start;
-  return outcome;
+  return completed;
+}
+
+// `then`: what is taken where the stream of a healthy member breaks off.
+Result<SnapshotOutcome> attempt(Context& context, SnapshotDirectory& directory,
+                                const SnapshotRequest& request, MemberChoice::Then then) {
+  const Nanoseconds start = context.clock.monotonic();
+  const EtcdSettings& etcd = context.settings.host.etcd;
+  ES_ASSIGN(candidates, endpoint_candidates(etcd));
+  MemberChoice members(context.http, std::move(candidates),
+                       {.connect_timeout_s = etcd.connect_timeout_s,
+                        .stall_timeout_s = etcd.stall_timeout_s,
+                        .deadline = context.deadline},
+                       context.clock.now());
+  for (;;) {
+    context.progress.phase(Phase::kConnect, "asking etcd");
+    ES_ASSIGN(connection, members.next());
+    ES_TRY(check_space(context, directory, request, connection));
+    auto outcome = stream_from(context, directory, request, connection);
+    if (outcome) {
+      outcome->health = connection.health;
+      outcome->passed_over = connection.passed_over;
+      outcome->runtime = context.clock.monotonic() - start;
+      return outcome;
+    }
+    const Error& error = outcome.error();
+    const bool members_own =
+        error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kUnverified;
+    if (!members_own) return outcome;
+    if (context.deadline && context.clock.monotonic() >= *context.deadline) return outcome;
+    // A healthy member whose stream broke off may serve it the next time.
+    const bool may_mend = error.retryable && connection.health.current();
+    members.pass_over(outcome.take_error(), may_mend ? then : MemberChoice::Then::kAny);
+  }
 }
 
 }  // namespace
@@ -161,7 +183,9 @@ Result<SnapshotOutcome> take_snapshot(Context& context, SnapshotDirectory& direc
                                       const SnapshotRequest& request) {
   const EtcdSettings& etcd = context.settings.host.etcd;
   for (int number = 1;; ++number) {
-    auto outcome = attempt(context, directory, request);
+    auto outcome =
+        attempt(context, directory, request,
+                number > etcd.retries ? MemberChoice::Then::kAny : MemberChoice::Then::kHealthy);
     if (outcome || !outcome.error().retryable || number > etcd.retries) return outcome;
     const Nanoseconds pause = std::chrono::seconds(etcd.retry_interval_s);
     if (context.deadline && context.clock.monotonic() + pause >= *context.deadline) return outcome;

@@ -45,8 +45,7 @@ struct SnapshotOutcome {
   Manifest manifest;
   Nanoseconds runtime{};  // of the attempt that succeeded
   ClusterHealth health;
-  std::vector<std::string>
-      passed_over;  // why endpoints before the one that answered were not taken
+  std::vector<std::string> passed_over;  // why other endpoints were not taken
 };
 
 // Errors: as the exit codes tell them apart. Each failed attempt but the last is logged as a

@@ -50,7 +50,7 @@ bool read_count(const Json& object, const char* key, int64_t& value) {
 }  // namespace
 
 std::string to_json(const Manifest& manifest) {
-  const Json object = {
+  Json object = {
       {"format", manifest.format},
       {"name", manifest.name},
       {"kind", manifest.kind},
@@ -64,6 +64,7 @@ std::string to_json(const Manifest& manifest) {
       {"host", manifest.host},
       {"agent_version", manifest.agent_version},
   };
+  if (!manifest.current) object["current"] = false;
   // ASCII alone: an archive comment has no declared character set. A host name that is no UTF-8
   // must not cost the snapshot, so its bad bytes are replaced.
   return object.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -89,6 +90,8 @@ std::optional<Manifest> manifest_from_json(std::string_view json) {
     return std::nullopt;
   }
   manifest.format = kFormat;
+  const auto current = object.find("current");
+  manifest.current = current == object.end() || *current != false;
   return manifest;
 }
 

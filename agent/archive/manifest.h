@@ -16,7 +16,13 @@ struct Manifest {
   std::string created;  // RFC 3339, UTC
   uint64_t cluster_id = 0;
   uint64_t member_id = 0;
-  int64_t revision = 0;        // the member's revision just before the stream began: at least this
+  // The revision that was agreed on just before the stream began, or of an unhealthy member the one
+  // that it knew. The database holds at least this one, and later ones that came meanwhile: it is a
+  // lower bound, and nothing may rest on equality.
+  int64_t revision = 0;
+  // False: of a learner or an unhealthy member, whose revision may be behind that of an earlier
+  // snapshot. Left out of the JSON where it is true.
+  bool current = true;
   std::string etcd_version;    // "3.4.23"
   int64_t database_bytes = 0;  // without the 32 bytes of the digest
   std::string sha256;          // of the database, 64 hex digits

@@ -187,19 +187,22 @@ void check_etcd(const Context& context, Findings& findings) {
     findings.fail(connection.error());
     return;
   }
-  for (const std::string& reason : connection->passed_over) findings.note("no answer: " + reason);
+  for (const std::string& reason : connection->passed_over) findings.note("not taken: " + reason);
   const MemberStatus& status = connection->status;
   findings.ok(
       fmt::format("{} answers: etcd {}, cluster {:x}, member {:x}, revision {}, database {}",
                   connection->member.url(), status.version, status.cluster_id, status.member_id,
                   status.revision, human_bytes(status.database_bytes)));
   if (status.is_learner) {
-    findings.warn("the member is a learner: older etcd refuses its snapshot, and nothing is pruned",
-                  "promote it, or point [etcd] endpoints at a voting member");
+    findings.warn(
+        "the member is a learner: it may lag behind, etcd before 3.5 refuses its snapshot, and "
+        "nothing "
+        "is pruned",
+        "promote it, or name a voting member in [etcd] endpoints");
   }
-  if (connection->health.healthy) {
+  if (connection->health.current()) {
     findings.ok("the cluster serves linearizable reads and has no alarm");
-  } else {
+  } else if (!connection->health.healthy) {
     findings.warn("the cluster is unhealthy: " + connection->health.summary(),
                   "snapshots go on, but nothing is pruned until it is well");
   }

@@ -90,6 +90,9 @@ void note_last_interval(const RunState& state, StatusFacts& facts) {
 void note_last_run(const RunState& state, StatusFacts& facts) {
   if (const auto finished = parse_rfc3339(state.finished)) {
     facts.last_run = {*finished, state.exit_code, false, state.snapshot};
+    if (state.cluster) {
+      facts.cluster = {state.cluster->alarms, state.cluster->reason, state.cluster->learner};
+    }
   }
   if (!facts.schedule || !facts.schedule->service.finished) return;
   // What ends before there is a state to write, or is killed, only systemd knows.

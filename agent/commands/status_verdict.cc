@@ -48,6 +48,7 @@ class Judge {
     if (facts_.recurring) {
       look_at_timer();
       look_at_last_run();
+      look_at_cluster();
       look_at_bucket();
       look_at_space();
       look_at_pruning();
@@ -241,6 +242,28 @@ class Judge {
     }
     add(Health::kWarning, "last_run",
         fmt::format("the last cycle, {} ago, failed: {}", ago, describe(run)), advice(run));
+  }
+
+  void look_at_cluster() {
+    const StatusFacts::Cluster& cluster = facts_.cluster;
+    if (!cluster.alarms.empty()) {
+      add(Health::kWarning, "cluster_alarm",
+          "etcd had an alarm at the last cycle, and nothing was pruned: " + cluster.alarms,
+          "etcdctl alarm list; mend its cause, then: etcdctl alarm disarm");
+    }
+    if (!cluster.reason.empty()) {
+      add(Health::kWarning, "cluster_unhealthy",
+          "the cluster was unhealthy at the last cycle: its snapshot may lack what other members "
+          "know, and nothing was pruned: " +
+              cluster.reason,
+          "etcdctl endpoint status --cluster shows the members; etcd-snapshot check asks again");
+    }
+    if (cluster.learner) {
+      add(Health::kWarning, "learner",
+          "the last cycle's snapshot came from a learner, which may lag behind, and nothing was "
+          "pruned",
+          "name a healthy voting member in [etcd] endpoints");
+    }
   }
 
   void look_at_bucket() {

@@ -82,6 +82,11 @@ struct StatusFacts {
     std::string snapshot;  // name of what it took; empty: nothing, or not known
   };
   std::optional<LastRun> last_run;  // since boot
+  // Of the cluster that the last run's snapshot is of; all empty: it was healthy.
+  struct Cluster {
+    std::string alarms, reason;
+    bool learner = false;
+  } cluster;
 
   std::optional<ScheduleState> schedule;  // nullopt: systemd was not asked, or did not answer
 

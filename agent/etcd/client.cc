@@ -1,15 +1,16 @@
 #include "etcd/client.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+#include <sstream>
+
 #include "etcd/grpc.h"
 #include "etcd/protobuf.h"
 #include "etcd/refusal.h"
 
 namespace etcd_snapshot {
 namespace {
-
-// etcd gives up on a proposal after 5 s plus two election timeouts (server config ReqTimeout); its
-// own answer says more than a timeout of ours.
-constexpr int kUnaryTimeoutS = 15;
 
 constexpr char kAuthenticate[] = "/etcdserverpb.Auth/Authenticate";
 constexpr char kStatus[] = "/etcdserverpb.Maintenance/Status";
@@ -35,6 +36,44 @@ void read_header(std::string_view bytes, MemberStatus& status, bool& failed) {
   failed = failed || reader.failed();
 }
 
+// An alarm as Status words it: "memberID:10501334649042878790 alarm:NOSPACE ", with one blank or
+// more (AlarmMember's text; the Go library varies the blanks on purpose).
+struct Alarm {
+  std::string kind;
+  uint64_t member_id = 0;  // 0: none named
+};
+
+std::optional<Alarm> read_alarm(const std::string& error) {
+  Alarm alarm;
+  std::istringstream words(error);
+  for (std::string word; words >> word;) {
+    constexpr std::string_view kMember = "memberID:", kAlarm = "alarm:";
+    if (word.starts_with(kAlarm)) alarm.kind = word.substr(kAlarm.size());
+    if (!word.starts_with(kMember)) continue;
+    std::from_chars(word.data() + kMember.size(), word.data() + word.size(), alarm.member_id);
+  }
+  if (alarm.kind.empty()) return std::nullopt;
+  return alarm;
+}
+
+// Hexadecimal, as etcdctl prints ids and takes them.
+std::string alarm_text(const Alarm& alarm) {
+  if (alarm.member_id == 0) return alarm.kind;
+  return fmt::format("{} (member {:x})", alarm.kind, alarm.member_id);
+}
+
+// RangeResponse.header.revision; 0 where it cannot be read.
+int64_t revision_of(std::string_view answer) {
+  MemberStatus header;
+  bool failed = false;
+  ProtoReader reader(answer);
+  while (const auto field = reader.next()) {
+    if (field->number == 1 && field->type == WireType::kBytes)
+      read_header(field->bytes, header, failed);
+  }
+  return failed ? 0 : header.revision;
+}
+
 }  // namespace
 
 HttpRequest Member::request(const char* method, std::string message) const {
@@ -54,10 +93,10 @@ HttpRequest Member::request(const char* method, std::string message) const {
 
 Result<std::string> Member::unary(const char* method, std::string message) {
   HttpRequest call = request(method, std::move(message));
-  call.total_timeout_s = timeouts_.connect_timeout_s + kUnaryTimeoutS;
+  call.total_timeout_s = timeouts_.connect_timeout_s + timeouts_.patience_s;
   HttpResponse response;
   UnaryMessage answer(response);
-  if (auto done = http_.perform(call, response, answer); !done) {
+  if (auto done = http_->perform(call, response, answer); !done) {
     return explain(done.take_error(), response);
   }
   ES_TRY(check_grpc_response(response, endpoint_.url, endpoint_.username));
@@ -141,15 +180,24 @@ ClusterHealth Member::health(const MemberStatus& status) {
     if (!where.empty()) where += "; ";
     where += text;
   };
-  // Status words an alarm as "memberID:1 alarm:NOSPACE", among other troubles (AlarmMember.String).
+  health.learner = status.is_learner;
   for (const std::string& error : status.errors) {
-    add(error.find("alarm:") == error.npos ? health.reason : health.alarms, error);
+    const auto alarm = read_alarm(error);
+    if (!alarm) {
+      add(health.reason, error);
+      continue;
+    }
+    add(health.alarms, alarm_text(*alarm));
+    if (alarm->kind == "CORRUPT" && alarm->member_id == status.member_id) health.corrupt = true;
   }
   if (status.leader == 0 && status.errors.empty()) add(health.reason, "the member knows no leader");
+  if (status.leader == 0 || status.is_learner) return health;
   std::string message;
   put_bytes_field(message, 1, "health");  // RangeRequest.key; serializable = false is the default
   const auto answer = unary(kRange, std::move(message));
-  if (!answer && !permission_denied(answer.error())) {
+  if (answer) {
+    health.revision = revision_of(*answer);
+  } else if (!permission_denied(answer.error())) {
     add(health.reason, "no linearizable read: " + answer.error().message);
   }
   return health;
@@ -193,7 +241,7 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
   Guard guard(response, stream);
   HttpRequest call = request(kSnapshot, "");
   call.bulk_response = true;
-  if (auto done = http_.perform(call, response, guard); !done) {
+  if (auto done = http_->perform(call, response, guard); !done) {
     Error error = done.take_error();
     if (error.kind == ErrorKind::kUnavailable && stream.blob_bytes() > 0 && error.hint.empty()) {
       error.hint = "it went away in the middle of the stream: look at the member's log";

@@ -24,6 +24,10 @@ struct EtcdTimeouts {
   int connect_timeout_s = 10;
   int stall_timeout_s = 60;
   std::optional<Nanoseconds> deadline;  // of the cycle
+  // What a question before the stream may take beyond connect_timeout_s. etcd gives up on a read
+  // after 5 s plus two election timeouts (server config ReqTimeout), and what it answers then says
+  // more than a timeout of ours.
+  int patience_s = 15;
 };
 
 // Maintenance/Status (etcd api/etcdserverpb/rpc.proto, StatusResponse and ResponseHeader).
@@ -38,11 +42,18 @@ struct MemberStatus {
   std::vector<std::string> errors;  // alarms and "no leader", as etcd words them (3.4 and later)
 };
 
-// Whether the cluster can serve a linearizable read and no alarm is raised.
+// How the cluster is, as far as this member can tell.
 struct ClusterHealth {
-  bool healthy = true;
-  std::string alarms;  // as etcd words them, "; " between; empty = none
-  std::string reason;  // what else is wrong; empty = nothing
+  bool healthy = true;   // it served a linearizable read (a learner: knows a leader), no alarm
+  std::string alarms;    // "NOSPACE (member 91bc3c398fb3c146)", "; " between; empty = none
+  std::string reason;    // what else is wrong; empty = nothing
+  bool learner = false;  // the member has no vote: it serves no such read, and may lag behind
+  bool corrupt = false;  // the alarm CORRUPT names this very member
+  int64_t revision = 0;  // of the linearizable read; 0 = there was none
+
+  // Whether what this member holds is what the cluster has agreed on, and all is well: what pruning
+  // rests on.
+  bool current() const { return healthy && !learner; }
 
   // Alarms and reason in one text.
   std::string summary() const;
@@ -51,7 +62,7 @@ struct ClusterHealth {
 class Member {
  public:
   Member(HttpClient& http, Endpoint endpoint, EtcdTimeouts timeouts)
-      : http_(http), endpoint_(std::move(endpoint)), timeouts_(timeouts) {}
+      : http_(&http), endpoint_(std::move(endpoint)), timeouts_(timeouts) {}
 
   const std::string& url() const { return endpoint_.url; }
 
@@ -63,7 +74,8 @@ class Member {
   Result<MemberStatus> status();
 
   // A linearizable read, and the alarms of `status`. Never an error: not to be able to tell is not
-  // healthy either. As `etcdctl endpoint health`, a refusal for lack of permission is an answer.
+  // healthy either. As `etcdctl endpoint health`, a refusal for lack of permission is an answer. A
+  // member that knows no leader is not asked: it would wait for one until its time is over.
   ClusterHealth health(const MemberStatus& status);
 
   // Asks for the snapshot and ends the call at the first bytes of its stream: whether this member
@@ -78,7 +90,7 @@ class Member {
   Result<std::string> unary(const char* method, std::string message);
   Error explain(Error error, const HttpResponse& response) const;
 
-  HttpClient& http_;
+  HttpClient* http_;  // a pointer, so that a Member can be assigned
   Endpoint endpoint_;
   EtcdTimeouts timeouts_;
   std::string token_;

@@ -1,5 +1,8 @@
 #include "etcd/connect.h"
 
+#include <algorithm>
+#include <cstdio>
+
 #include "base/files.h"
 #include "base/x509.h"
 #include "etcd/discovery.h"
@@ -35,7 +38,34 @@ Result<Connection> connect_one(HttpClient& http, const Candidate& candidate,
     return error;
   }
   const ClusterHealth health = member.health(*status);
+  // What the cluster had agreed on when the read was served; a follower may have been behind it
+  // when it told its status.
+  status->revision = std::max(status->revision, health.revision);
   return Connection{std::move(member), candidate.source, std::move(*status), health, {}};
+}
+
+// How good a member is for a snapshot; smaller is better.
+constexpr int kHealthyRank = 0, kLearnerRank = 1, kAlarmRank = 2, kCutOffRank = 3, kCorruptRank = 4,
+              kRefusingRank = 5, kWorstRank = kRefusingRank;
+
+// From 3.5 on (etcd pull request 12890). Another version that serves it is found out by asking.
+bool serves_learners_snapshot(const std::string& version) {
+  int major = 0, minor = 0;
+  if (sscanf(version.c_str(), "%d.%d", &major, &minor) != 2) return true;
+  return major > 3 || (major == 3 && minor >= 5);
+}
+
+int rank_of(const MemberStatus& status, const ClusterHealth& health) {
+  if (health.corrupt) return kCorruptRank;
+  if (health.learner && !serves_learners_snapshot(status.version)) return kRefusingRank;
+  if (health.healthy) return health.learner ? kLearnerRank : kHealthyRank;
+  return health.reason.empty() && !health.learner ? kAlarmRank : kCutOffRank;
+}
+
+std::string why_not_first(const Connection& connection) {
+  const std::string trouble = connection.health.summary();
+  return connection.member.url() + ": " + (connection.health.learner ? "a learner" : "unhealthy") +
+         (trouble.empty() ? "" : ": " + trouble);
 }
 
 }  // namespace
@@ -82,27 +112,74 @@ Result<std::string> check_certificates(const Endpoint& endpoint, UnixSeconds now
   return note;
 }
 
+MemberChoice::MemberChoice(HttpClient& http, std::vector<Candidate> candidates,
+                           const EtcdTimeouts& timeouts, UnixSeconds now)
+    : http_(http), candidates_(std::move(candidates)), timeouts_(timeouts), now_(now) {
+  if (candidates_.size() > 1) timeouts_.patience_s = 0;
+}
+
+Result<Connection> MemberChoice::next() {
+  while (asked_ < candidates_.size()) {
+    if (auto best = take_best(kHealthyRank)) return std::move(*best);
+    auto connection = connect_one(http_, candidates_[asked_++], timeouts_, now_);
+    if (connection) {
+      const int rank = rank_of(connection->status, connection->health);
+      waiting_.push_back({rank, std::move(*connection)});
+    } else if (connection.error().kind == ErrorKind::kCancelled) {
+      return connection;
+    } else {
+      errors_.push_back(connection.take_error());
+    }
+  }
+  if (auto best = take_best(then_ == Then::kHealthy ? kHealthyRank : kWorstRank)) {
+    return std::move(*best);
+  }
+  return none_left();
+}
+
+void MemberChoice::pass_over(Error error, Then then) {
+  refusals_.push_back(std::move(error));
+  then_ = then;
+}
+
+// The best of those that wait, if it is no worse than that.
+std::optional<Connection> MemberChoice::take_best(int worst) {
+  const auto best =
+      std::min_element(waiting_.begin(), waiting_.end(), [](const Answered& a, const Answered& b) {
+        if (a.rank != b.rank || a.rank < kCutOffRank) return a.rank < b.rank;
+        return a.connection.status.revision > b.connection.status.revision;
+      });
+  if (best == waiting_.end() || best->rank > worst) return std::nullopt;
+  Connection taken = std::move(best->connection);
+  waiting_.erase(best);
+  taken.passed_over = reasons();
+  return taken;
+}
+
+std::vector<std::string> MemberChoice::reasons() const {
+  std::vector<std::string> reasons;
+  for (const Error& error : refusals_) reasons.push_back(error.message);
+  for (const Error& error : errors_) reasons.push_back(error.message);
+  for (const Answered& other : waiting_) reasons.push_back(why_not_first(other.connection));
+  return reasons;
+}
+
+Error MemberChoice::none_left() const {
+  // What was refused says more than who did not answer; of those, certificates that were found but
+  // cannot be read decide over an etcd that does not answer.
+  Error all = refusals_.empty() ? errors_.front() : refusals_.front();
+  if (errors_.size() + refusals_.size() == 1) return all;
+  all.message = refusals_.empty() ? "no etcd answered" : "no etcd served a snapshot";
+  for (const std::string& reason : reasons()) all.message += "; " + reason;
+  for (const auto* errors : {&errors_, &refusals_}) {
+    for (const Error& error : *errors) all.retryable = all.retryable || error.retryable;
+  }
+  return all;
+}
+
 Result<Connection> connect_member(HttpClient& http, const std::vector<Candidate>& candidates,
                                   const EtcdTimeouts& timeouts, UnixSeconds now) {
-  std::vector<Error> errors;
-  std::vector<std::string> passed_over;
-  for (const Candidate& candidate : candidates) {
-    auto connection = connect_one(http, candidate, timeouts, now);
-    if (connection) {
-      connection->passed_over = std::move(passed_over);
-      return connection;
-    }
-    if (connection.error().kind == ErrorKind::kCancelled) return connection;
-    passed_over.push_back(connection.error().message);
-    errors.push_back(connection.take_error());
-  }
-  // Certificates that were found but cannot be read decide over an etcd that does not answer.
-  Error all = errors.front();
-  if (errors.size() == 1) return all;
-  all.message = "no etcd answered";
-  for (const std::string& message : passed_over) all.message += "; " + message;
-  for (const Error& error : errors) all.retryable = all.retryable || error.retryable;
-  return all;
+  return MemberChoice(http, candidates, timeouts, now).next();
 }
 
 }  // namespace etcd_snapshot

@@ -2,6 +2,7 @@
 // password, in which order.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,13 +33,53 @@ Result<std::string> check_certificates(const Endpoint& endpoint, UnixSeconds now
 struct Connection {
   Member member;
   std::string source;
-  MemberStatus status;
+  MemberStatus status;  // its revision is that of the linearizable read, where there was one
   ClusterHealth health;
-  std::vector<std::string> passed_over;  // why earlier candidates were not taken
+  std::vector<std::string> passed_over;  // why other candidates were not taken
 };
 
-// Asks the candidates in order until one answers. The error is the one candidate's, or names them
-// all; retryable if any of them is.
+// Gives out the members one after the other, the best first: a healthy one, in the order of the
+// candidates and without asking those behind it; a healthy learner whose version serves its
+// snapshot; one whose cluster has an alarm; then those that are cut off, the one that knows most
+// first. Where there are several, each question has connect_timeout_s and no more.
+class MemberChoice {
+ public:
+  MemberChoice(HttpClient& http, std::vector<Candidate> candidates, const EtcdTimeouts& timeouts,
+               UnixSeconds now);
+
+  // The best that was not given out yet. Error, where none is left: that of the one candidate, or
+  // one that names them all; retryable if any of them is.
+  Result<Connection> next();
+
+  // What is taken after a member that refused its snapshot, or whose stream broke off.
+  enum class Then {
+    kAny,      // whoever is left
+    kHealthy,  // none but a healthy one: to ask again later is better than an older state
+  };
+  void pass_over(Error error, Then then);
+
+ private:
+  struct Answered {
+    int rank;
+    Connection connection;
+  };
+
+  std::optional<Connection> take_best(int worst);
+  std::vector<std::string> reasons() const;
+  Error none_left() const;
+
+  HttpClient& http_;
+  std::vector<Candidate> candidates_;
+  EtcdTimeouts timeouts_;
+  UnixSeconds now_;
+  size_t asked_ = 0;  // of the candidates
+  std::vector<Answered> waiting_;
+  std::vector<Error> errors_;    // of those that did not answer, in their order
+  std::vector<Error> refusals_;  // of those that were given out
+  Then then_ = Then::kAny;
+};
+
+// The first that a MemberChoice gives out.
 Result<Connection> connect_member(HttpClient& http, const std::vector<Candidate>& candidates,
                                   const EtcdTimeouts& timeouts, UnixSeconds now);
 

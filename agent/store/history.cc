@@ -61,14 +61,19 @@ std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>
     const StoredSnapshot* older = nullptr;
     if (before && before->manifest->cluster_id != snapshot->manifest->cluster_id) {
       older = before;
-    } else if (before_here && before_here->manifest->cluster_id == snapshot->manifest->cluster_id &&
+    } else if (snapshot->manifest->current && before_here &&
+               before_here->manifest->cluster_id == snapshot->manifest->cluster_id &&
                before_here->manifest->revision > snapshot->manifest->revision) {
       older = before_here;
     }
     if (older && (!accepted || snapshot->name->time > *accepted)) {
       newest = break_between(*older, *snapshot);
     }
-    before = before_here = snapshot;
+    before = snapshot;
+    // The one that was behind says nothing of how far the cluster was.
+    const bool new_line =
+        !before_here || before_here->manifest->cluster_id != snapshot->manifest->cluster_id;
+    if (snapshot->manifest->current || new_line) before_here = snapshot;
   }
   return newest;
 }

@@ -23,10 +23,10 @@ struct HistoryBreak {
 
 // Pure. Looks at rolling snapshots with manifests only, dated not after `now` (a clock that ran
 // ahead says nothing about order), of the same host part, in order of their time; returns the
-// newest break. Revisions are compared only between snapshots of the same host: members lag behind
-// each other. A break whose `newer` is not later than `accepted` (a snapshot name's time) is passed
-// over. A name that carries `own_host` is of one line with the names that carry none, as for the
-// retention.
+// newest break. Revisions are compared only between snapshots of the same host, and not those of a
+// learner or an unhealthy member (Manifest::current): members lag behind each other. A break whose
+// `newer` is not later than `accepted` (a snapshot name's time) is passed over. A name that carries
+// `own_host` is of one line with the names that carry none, as for the retention.
 std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>& snapshots,
                                                std::optional<UnixSeconds> accepted,
                                                UnixSeconds now = UnixSeconds::max(),

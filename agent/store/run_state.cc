@@ -34,6 +34,12 @@ RunState read_run_state(const std::string& runtime_dir) {
   state.finished = text_of(object, "finished");
   state.snapshot = text_of(object, "snapshot");
   state.exit_code = static_cast<int>(number_of(object, "exit_code", 0));
+  if (const auto cluster = object.find("cluster");
+      cluster != object.end() && cluster->is_object()) {
+    const auto learner = cluster->find("learner");
+    state.cluster = {text_of(*cluster, "alarms"), text_of(*cluster, "reason"),
+                     learner != cluster->end() && *learner == true};
+  }
   state.prune_hold_until_s = number_of(object, "prune_hold_until_s", 0);
   // An offset is a Unix time at most.
   constexpr int64_t kNone = INT64_MIN;
@@ -50,6 +56,11 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
                            {"exit_code", state.exit_code},
                            {"snapshot", state.snapshot},
                            {"prune_hold_until_s", state.prune_hold_until_s}};
+  if (state.cluster) {
+    object["cluster"] = {{"alarms", state.cluster->alarms},
+                         {"reason", state.cluster->reason},
+                         {"learner", state.cluster->learner}};
+  }
   if (state.clock_offset_s) object["clock_offset_s"] = *state.clock_offset_s;
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);

@@ -24,6 +24,13 @@ struct RunState {
   std::string finished;
   int exit_code = 0;
   std::string snapshot;
+  // What etcd was like when that snapshot was taken: all empty, a healthy cluster. nullopt: none
+  // was taken, or it is not known.
+  struct Cluster {
+    std::string alarms, reason;
+    bool learner = false;  // the snapshot came from a learner
+  };
+  std::optional<Cluster> cluster;
 };
 
 // What the last run wrote; a default one if there is none or it cannot be read.

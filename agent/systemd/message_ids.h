@@ -31,7 +31,7 @@ inline constexpr char kBucketBehind[] = "b628953297c0459b94c8294a40334d2c";
 inline constexpr char kRemoteLocked[] = "5e96d8cef8e7491ab784f1ccc27bcc01";
 // One attempt failed; the cycle tries again. Fields: attempt, error.
 inline constexpr char kAttemptFailed[] = "a5b3eab35a31420399a969d1d3ca8608";
-// An endpoint of etcd did not answer, and a later one did. Fields: error.
+// An endpoint of etcd was not the best, or did not answer or refused. Fields: error.
 inline constexpr char kEndpointPassedOver[] = "c14c74aa741a4ccd8acbc45f301c38cd";
 // The cycle gave up without a snapshot. Fields: error.
 inline constexpr char kBackupFailed[] = "c8b46d469b1d4706a235e01abaecbc46";
@@ -39,6 +39,8 @@ inline constexpr char kBackupFailed[] = "c8b46d469b1d4706a235e01abaecbc46";
 inline constexpr char kUnverified[] = "a7b83b03405d4cc282d593da8525be8a";
 // The cluster did not answer a linearizable read. Fields: error.
 inline constexpr char kUnhealthy[] = "75eb8767ff694248ba4826a93d7cec3f";
+// The snapshot came from a learner. Fields: hint.
+inline constexpr char kLearner[] = "6f1f0c7a3be94d0d8f6cf3f0e2a75c19";
 // etcd has raised NOSPACE or CORRUPT. Fields: alarm.
 inline constexpr char kAlarm[] = "799292873d7b49fc9d2ea9a7ec86f504";
 // The history guard holds back all pruning. Fields: reason.

@@ -4,6 +4,8 @@
 #include "cycle.h"
 #include "lab.h"
 #include "prune.h"
+#include "store/lock.h"
+#include "store/run_state.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>
@@ -95,7 +97,7 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
        kUnhealthy},
       {"an alarm",
        [](FakeEtcd& etcd) { etcd.errors = {"memberID:10276657743932975437 alarm:NOSPACE "}; },
-       "etcd has raised an alarm, nothing is pruned", "alarm", "alarm:NOSPACE", kAlarm},
+       "etcd has raised an alarm, nothing is pruned", "alarm", "NOSPACE (member", kAlarm},
   };
   for (const auto& row : rows) {
     lab.etcd.leader = 1;
@@ -112,6 +114,9 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
     STRCMP_EQUAL(row.id, std::string(lab.log.of(row.message)[0].message_id).c_str());
     CHECK_TEXT(holds(lab.log.field(row.message, row.field), row.part),
                lab.log.field(row.message, row.field).c_str());
+    // And it is still known after the run, to `status`.
+    const auto remembered = read_run_state(runtime_directory()).cluster;
+    CHECK_TEXT(remembered && !(remembered->alarms + remembered->reason).empty(), row.what);
   }
   // Well again: the old one goes.
   lab.etcd.leader = 1;
@@ -119,6 +124,19 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
   lab.clock.pass(1min);
   LONGS_EQUAL(0, cycle());
   CHECK_FALSE(lab.has(old));
+  STRCMP_EQUAL("", read_run_state(runtime_directory()).cluster->reason.c_str());
+}
+
+TEST(CyclePrune, PrunesNothingByTheSnapshotOfALearner) {
+  const std::string old = lab.add_snapshot(90h);
+  lab.etcd.learner = true;
+  lab.etcd.version = "3.5.16";
+  LONGS_EQUAL(0, cycle());
+  CHECK_TRUE(lab.has(old));
+  LONGS_EQUAL(1, lab.log.count("The snapshot came from a learner, which may lag behind, nothing is "
+                               "pruned"));
+  LONGS_EQUAL(0, lab.log.count("Cluster is unhealthy, nothing is pruned"));
+  CHECK_TRUE(read_run_state(runtime_directory()).cluster->learner);
 }
 
 TEST(CyclePrune, DeletesNothingAfterTheClockWentBackAndWarnsOfTheFuture) {

@@ -168,7 +168,7 @@ TEST(Cycle, WarnsOfAnEndpointThatDidNotAnswerWithAnIdOfItsOwn) {
   lab.settings.host.etcd.endpoints = {"http://127.0.0.2:2379", "http://127.0.0.1:2379"};
   lab.etcd.dead = {"http://127.0.0.2:2379"};
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
-  const auto told = lab.log.of("An endpoint did not answer, the next one was taken");
+  const auto told = lab.log.of("An endpoint was passed over, another one was taken");
   LONGS_EQUAL(1, told.size());
   STRCMP_EQUAL(kEndpointPassedOver, std::string(told[0].message_id).c_str());
   CHECK_TRUE(holds(told[0].fields.find("error")->second, "http://127.0.0.2:2379"));

@@ -23,6 +23,7 @@ Metrics full() {
   metrics.version = "1.2.3";
   metrics.last_run = at(1525459217);
   metrics.exit_code = 76;
+  metrics.cluster_healthy = false;
   metrics.duration = 1500ms;
   metrics.phases = {{Phase::kPrune, 1500ns},     {Phase::kConnect, 4321us},
                     {Phase::kStream, 1s},        {Phase::kStore, 108332814ns},
@@ -68,6 +69,9 @@ etcd_snapshot_last_success_timestamp_seconds 1525459216
 # HELP etcd_snapshot_last_run_exit_code The exit status of the last run; 0 is success.
 # TYPE etcd_snapshot_last_run_exit_code gauge
 etcd_snapshot_last_run_exit_code 76
+# HELP etcd_snapshot_last_run_cluster_healthy Whether the last run's snapshot came from a healthy voting member, without an alarm in the cluster.
+# TYPE etcd_snapshot_last_run_cluster_healthy gauge
+etcd_snapshot_last_run_cluster_healthy 0
 # HELP etcd_snapshot_last_run_duration_seconds How long the last run took.
 # TYPE etcd_snapshot_last_run_duration_seconds gauge
 etcd_snapshot_last_run_duration_seconds 1.500000

@@ -108,7 +108,8 @@ TEST(CommandSave, OverwritesNothing) {
 TEST(CommandSave, WarnsOfAClusterThatIsNotWell) {
   lab.etcd.errors = {"memberID:10276657743932975437 alarm:NOSPACE "};
   LONGS_EQUAL(0, save("one").code);
-  CHECK_TRUE(holds(lab.log.field("etcd has raised an alarm", "alarm"), "alarm:NOSPACE"));
+  CHECK_TRUE(holds(lab.log.field("etcd has raised an alarm", "alarm"),
+                   "NOSPACE (member 8e9e05c52164694d)"));
   CHECK_TRUE(lab.log.of("etcd has raised an alarm")[0].level == LogLevel::kWarning);
   lab.etcd.errors.clear();
   lab.etcd.leader = 0;
@@ -120,6 +121,28 @@ TEST(CommandSave, WarnsOfAClusterThatIsNotWell) {
   LONGS_EQUAL(0, save("three").code);
   LONGS_EQUAL(1, lab.log.lines.size());
   LONGS_EQUAL(3, lab.files().size());
+}
+
+// Endpoints learner, voter on 3.4: the learner was tried five times.
+TEST(CommandSave, TakesTheNextEndpointWhereOneRefusesItsSnapshot) {
+  lab.settings.host.etcd.endpoints = {"http://a:2379", "http://b:2379"};
+  lab.etcd.at["http://a:2379"]["Snapshot"] =
+      refuse(14, "etcdserver: rpc not supported for learner");
+  LONGS_EQUAL(kExitOk, save("refused").code);
+  LONGS_EQUAL(0, lab.clock.sleeps.size());
+  CHECK_TRUE(holds(lab.log.field("An endpoint was passed over, another one was taken", "error"),
+                   "http://a:2379: etcdserver: rpc not supported for learner"));
+}
+
+TEST(CommandSave, DoesNotRetryWhereEachRefusesBecauseOfWhoAsks) {
+  lab.settings.host.etcd.endpoints = {"http://a:2379", "http://b:2379"};
+  lab.settings.host.etcd.retries = 4;
+  for (const char* origin : {"http://a:2379", "http://b:2379"}) {
+    lab.etcd.at[origin]["Snapshot"] = refuse(2, "auth: permission denied");
+  }
+  LONGS_EQUAL(kExitUnavailable, save("denied").code);
+  LONGS_EQUAL(2, lab.etcd.calls("Snapshot"));
+  CHECK_TRUE(holds(lab.log.field("Backup failed", "hint"), "role root"));
 }
 
 TEST(CommandSave, RemovesWhatAnInterruptedRunLeft) {

@@ -77,6 +77,12 @@ TEST(StatusVerdict, JudgesEveryState) {
   };
   const Case cases[] = {
       {"all well", [](StatusFacts&) {}, ""},
+      {"an alarm at the last cycle", [](StatusFacts& f) { f.cluster.alarms = "NOSPACE"; },
+       "WARNING cluster_alarm"},
+      {"an unhealthy cluster at the last cycle",
+       [](StatusFacts& f) { f.cluster.reason = "etcdserver: no leader"; },
+       "WARNING cluster_unhealthy"},
+      {"from a learner", [](StatusFacts& f) { f.cluster.learner = true; }, "WARNING learner"},
       {"no systemd", [](StatusFacts& f) { f.schedule.reset(); }, ""},
       {"none since boot", [](StatusFacts& f) { f.last_run.reset(); }, ""},
       {"a little late", [](StatusFacts& f) { f.newest = newest(7min); }, ""},

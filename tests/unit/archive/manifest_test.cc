@@ -70,6 +70,14 @@ TEST(Manifest, IgnoresUnknownMembersAndSpaceAround) {
   CHECK_TRUE(manifest_from_json("  " + json_ + std::string(500, ' ')).has_value());
 }
 
+TEST(Manifest, SaysOnlyWhereItMayBeBehind) {
+  Manifest manifest = manifest_;
+  CHECK_TRUE(to_json(manifest).find("current") == std::string::npos);
+  CHECK_TRUE(manifest_from_json(to_json(manifest))->current);
+  manifest.current = false;
+  CHECK_FALSE(manifest_from_json(to_json(manifest))->current);
+}
+
 TEST(Manifest, NeedsEveryMember) {
   for (const char* key :
        {"format", "name", "kind", "created", "cluster_id", "member_id", "revision", "etcd_version",

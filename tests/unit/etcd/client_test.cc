@@ -231,11 +231,18 @@ TEST(Member, IsUnhealthyForAReasonThatItTells) {
   } rows[] = {
       {0, {}, {}, "", "the member knows no leader"},
       {0, {"etcdserver: no leader"}, {}, "", "etcdserver: no leader"},
-      {1, {"memberID:7 alarm:NOSPACE "}, {}, "memberID:7 alarm:NOSPACE ", ""},
+      {1, {"memberID:7 alarm:NOSPACE "}, {}, "NOSPACE (member 7)", ""},
+      // As etcdctl prints the id; the blanks vary with the Go library.
+      {1,
+       {"memberID:10501334649042878790  alarm:NOSPACE"},
+       {},
+       "NOSPACE (member 91bc3c398fb3c146)",
+       ""},
+      {1, {"alarm:NOSPACE "}, {}, "NOSPACE", ""},
       {1,
        {"memberID:7 alarm:NOSPACE ", "memberID:8 alarm:CORRUPT "},
        {},
-       "memberID:7 alarm:NOSPACE ; memberID:8 alarm:CORRUPT ",
+       "NOSPACE (member 7); CORRUPT (member 8)",
        ""},
       {1,
        {},
@@ -244,10 +251,14 @@ TEST(Member, IsUnhealthyForAReasonThatItTells) {
        "no linearizable read: https://10.0.0.1:2379: timed out"},
       {0,
        {"memberID:7 alarm:NOSPACE ", "etcdserver: no leader"},
+       {refuse(14, "not asked: it would wait for a leader until its time is over")},
+       "NOSPACE (member 7)",
+       "etcdserver: no leader"},
+      {1,
+       {},
        {refuse(14, "etcdserver: request timed out")},
-       "memberID:7 alarm:NOSPACE ",
-       "etcdserver: no leader; no linearizable read: https://10.0.0.1:2379: etcdserver: request "
-       "timed out (UNAVAILABLE)"},
+       "",
+       "no linearizable read: https://10.0.0.1:2379: etcdserver: request timed out (UNAVAILABLE)"},
   };
   for (const auto& row : rows) {
     etcd.leader = row.leader;
@@ -258,6 +269,26 @@ TEST(Member, IsUnhealthyForAReasonThatItTells) {
     STRCMP_EQUAL(row.alarms, health.alarms.c_str());
     STRCMP_EQUAL(row.reason, health.reason.c_str());
   }
+}
+
+// etcd-io/etcd#12789, ahrtr/etcd-defrag#26: a learner refuses such reads, which is no trouble.
+TEST(Member, IsNotUnhealthyForBeingALearner) {
+  etcd.learner = true;
+  etcd.script["Range"] = {refuse(14, "etcdserver: rpc not supported for learner")};
+  const auto health = member().health(*member().status());
+  CHECK_TRUE(health.healthy);
+  CHECK_TRUE(health.learner);
+  CHECK_FALSE(health.current());
+  STRCMP_EQUAL("", health.summary().c_str());
+  etcd.leader = 0;
+  CHECK_FALSE(member().health(*member().status()).healthy);
+}
+
+TEST(Member, KnowsThatItIsTheCorruptOne) {
+  etcd.errors = {"memberID:" + std::to_string(etcd.member_id) + " alarm:CORRUPT "};
+  CHECK_TRUE(member().health(*member().status()).corrupt);
+  etcd.errors = {"memberID:7 alarm:CORRUPT "};
+  CHECK_FALSE(member().health(*member().status()).corrupt);
 }
 
 TEST(Member, PutsAlarmsAndReasonInOneText) {

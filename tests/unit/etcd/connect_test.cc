@@ -8,6 +8,7 @@
 
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 namespace {
 
@@ -259,6 +260,126 @@ TEST(ConnectMember, TakesAnUnhealthyMember) {
   CHECK_TRUE(connection.ok());
   STRCMP_EQUAL("first", connection->source.c_str());
   CHECK_FALSE(connection->health.healthy);
+}
+
+// A member that is cut off from its peers still serves what it has.
+TEST(ConnectMember, TakesTheFirstThatIsHealthy) {
+  FakeEtcd cut;
+  cut.leader = 0;
+  cut.revision = 2;
+  cut.errors = {"etcdserver: no leader"};
+  etcd.at["http://a:2379"]["Status"] = reply_with(cut.status_message());
+  const auto connection = connect();
+  CHECK_TRUE(connection.ok());
+  STRCMP_EQUAL("second", connection->source.c_str());
+  CHECK_TRUE(connection->health.current());
+  LONGS_EQUAL(1, connection->passed_over.size());
+  STRCMP_EQUAL("http://a:2379: unhealthy: etcdserver: no leader",
+               connection->passed_over[0].c_str());
+  LONGS_EQUAL(2, etcd.calls("Status"));  // and asks none behind it
+}
+
+TEST(ConnectMember, PassesOverAMemberThatServesNoLinearizableRead) {
+  etcd.at["http://a:2379"]["Range"] = refuse(14, "etcdserver: request timed out");
+  STRCMP_EQUAL("second", connect()->source.c_str());
+}
+
+TEST(ConnectMember, TakesTheCutOffOneThatKnowsMost) {
+  for (const auto& [origin, revision] :
+       {std::pair{"a", 2}, std::pair{"b", 11}, std::pair{"c", 7}}) {
+    FakeEtcd cut;
+    cut.leader = 0;
+    cut.revision = revision;
+    etcd.at["http://"s + origin + ":2379"]["Status"] = reply_with(cut.status_message());
+  }
+  const auto connection = connect();
+  STRCMP_EQUAL("second", connection->source.c_str());
+  LONGS_EQUAL(11, connection->status.revision);
+  CHECK_FALSE(connection->health.healthy);
+  LONGS_EQUAL(2, connection->passed_over.size());
+}
+
+// etcd-io/etcd#12890: learners serve the snapshot from 3.5 on.
+TEST(ConnectMember, TakesALearnerBeforeACutOffMemberAndBehindAHealthyOne) {
+  FakeEtcd learner, cut;
+  learner.learner = true;
+  cut.leader = 0;
+  const auto place = [&](const std::string& version, bool healthy_one) {
+    learner.version = version;
+    etcd.at["http://a:2379"]["Status"] = reply_with(learner.status_message());
+    etcd.at["http://b:2379"]["Status"] = reply_with(cut.status_message());
+    etcd.at["http://c:2379"].clear();
+    if (!healthy_one) etcd.at["http://c:2379"]["Status"] = reply_with(cut.status_message());
+  };
+  place("3.5.16", true);
+  STRCMP_EQUAL("third", connect()->source.c_str());
+  place("3.5.16", false);
+  const auto connection = connect();
+  STRCMP_EQUAL("first", connection->source.c_str());
+  CHECK_TRUE(connection->health.learner);
+  CHECK_FALSE(connection->health.current());
+  place("3.4.23", false);
+  STRCMP_EQUAL("second", connect()->source.c_str());
+}
+
+TEST(ConnectMember, TakesTheFirstWhereTheClusterHasAnAlarm) {
+  etcd.errors = {"memberID:7 alarm:NOSPACE "};
+  STRCMP_EQUAL("first", connect()->source.c_str());
+  etcd.errors = {"memberID:" + std::to_string(etcd.member_id) + " alarm:CORRUPT "};
+  FakeEtcd other;
+  other.errors = etcd.errors;
+  other.member_id = 9;
+  etcd.at["http://c:2379"]["Status"] = reply_with(other.status_message());
+  STRCMP_EQUAL("third", connect()->source.c_str());
+}
+
+// A follower may tell its status before it has caught up.
+TEST(ConnectMember, TakesTheRevisionOfTheLinearizableRead) {
+  etcd.read_revision = 1042;
+  LONGS_EQUAL(1042, connect()->status.revision);
+  etcd.read_revision = 900;
+  LONGS_EQUAL(1000, connect()->status.revision);
+}
+
+TEST(ConnectMember, DoesNotWaitLongForOneOfSeveral) {
+  CHECK_TRUE(connect().ok());
+  for (const HttpRequest& request : etcd.requests) LONGS_EQUAL(10, request.total_timeout_s);
+  etcd.requests.clear();
+  candidates.resize(1);
+  CHECK_TRUE(connect().ok());
+  for (const HttpRequest& request : etcd.requests) LONGS_EQUAL(25, request.total_timeout_s);
+}
+
+TEST(ConnectMember, GivesOutTheNextAfterARefusal) {
+  MemberChoice members(etcd, candidates, {}, kNow);
+  STRCMP_EQUAL("first", members.next()->source.c_str());
+  members.pass_over(Error{ErrorKind::kUnavailable, "a refuses", "its hint", false, 0},
+                    MemberChoice::Then::kAny);
+  const auto second = members.next();
+  STRCMP_EQUAL("second", second->source.c_str());
+  STRCMP_EQUAL("a refuses", second->passed_over.at(0).c_str());
+  members.pass_over(Error{ErrorKind::kUnavailable, "b refuses", "", true, 0},
+                    MemberChoice::Then::kAny);
+  etcd.dead = {"http://c:2379"};
+  const auto none = members.next();
+  CHECK_FALSE(none.ok());
+  STRCMP_EQUAL("no etcd served a snapshot; a refuses; b refuses; http://c:2379: Connection refused",
+               none.error().message.c_str());
+  STRCMP_EQUAL("its hint", none.error().hint.c_str());
+  CHECK_TRUE(none.error().retryable);
+}
+
+TEST(ConnectMember, GivesOutNoOlderStateWhereAskingAgainMayDo) {
+  FakeEtcd cut;
+  cut.leader = 0;
+  etcd.at["http://b:2379"]["Status"] = etcd.at["http://c:2379"]["Status"] =
+      reply_with(cut.status_message());
+  for (const auto then : {MemberChoice::Then::kHealthy, MemberChoice::Then::kAny}) {
+    MemberChoice members(etcd, candidates, {}, kNow);
+    STRCMP_EQUAL("first", members.next()->source.c_str());
+    members.pass_over(Error{ErrorKind::kUnavailable, "reset", "", true, 0}, then);
+    CHECK_EQUAL(then == MemberChoice::Then::kAny, members.next().ok());
+  }
 }
 
 TEST(ConnectMember, NamesThemAllWhereNoneAnswers) {

@@ -87,6 +87,7 @@ std::string FakeEtcd::status_message() const {
   put_varint_field(message, 7, 4242);  // raftAppliedIndex
   for (const std::string& error : errors) put_bytes_field(message, 8, error);
   put_varint_field(message, 9, database.size() / 2);  // dbSizeInUse
+  if (learner) put_varint_field(message, 10, 1);
   return message;
 }
 
@@ -111,7 +112,14 @@ FakeReply FakeEtcd::answer(const HttpRequest& request, const std::string& method
     return refuse(3, "etcdserver: user name is empty");
   }
   if (method == "Status") return reply_with(status_message());
-  if (method == "Range") return reply_with("");
+  if (method == "Range") {
+    std::string header, message;
+    if (read_revision) {
+      put_varint_field(header, 3, static_cast<uint64_t>(*read_revision));
+      put_bytes_field(message, 1, header);
+    }
+    return reply_with(message);
+  }
   if (method == "Snapshot") {
     FakeReply reply;
     reply.body = snapshot_body(database);
@@ -136,6 +144,8 @@ Result<void> FakeEtcd::perform(const HttpRequest& request, HttpResponse& respons
   if (auto& next = script[method]; !next.empty()) {
     reply = next.front();
     next.pop_front();
+  } else if (at[origin].contains(method)) {
+    reply = at[origin][method];
   } else {
     reply = answer(request, method);
   }

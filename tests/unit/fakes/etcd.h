@@ -54,10 +54,14 @@ class FakeEtcd final : public HttpClient {
   std::optional<uint64_t> claimed_bytes;  // what Status says of its size; unset: the truth
   std::string username, password;         // where set, every call but Authenticate asks for `token`
   std::string token = "simple.1";
+  bool learner = false;
+  std::optional<int64_t> read_revision;  // in the header of a Range answer
 
   // --- what goes wrong
   std::map<std::string, std::deque<FakeReply>> script;  // by method; used up, then as above
-  std::set<std::string> dead;                           // origins that refuse connections
+  // By origin and method, each time: a member of its own.
+  std::map<std::string, std::map<std::string, FakeReply>> at;
+  std::set<std::string> dead;  // origins that refuse connections
   // Called with the method before each answer.
   std::function<void(const std::string&)> before_answer;
 

@@ -143,6 +143,19 @@ TEST(History, BearsMembersThatLagBehindEachOther) {
                  .has_value());
 }
 
+// What a learner or a member that is cut off holds may be older than what another had before.
+TEST(History, BearsWhatWasBehindTheCluster) {
+  std::vector<StoredSnapshot> behind = {taken(100, 11), taken(200, 2), taken(300, 20)};
+  CHECK_TRUE(find_history_break(behind, std::nullopt).has_value());
+  behind[1].manifest->current = false;
+  CHECK_FALSE(find_history_break(behind, std::nullopt).has_value());
+  // And it hides no break between its neighbours.
+  behind[2].manifest->revision = 10;
+  CHECK_TRUE(find_history_break(behind, std::nullopt).has_value());
+  behind[1].manifest->cluster_id = 2;
+  CHECK_TRUE(find_history_break(behind, std::nullopt)->cluster_changed);
+}
+
 TEST(History, LeavesOutWhatIsDatedInTheFuture) {
   // The clock ran ahead once; what was taken after it was set back has a higher revision.
   const std::vector<StoredSnapshot> snapshots = {taken(100, 5), taken(200, 7), taken(9000, 6)};

@@ -19,6 +19,7 @@ TEST_GROUP(RunState) {
     LONGS_EQUAL_TEXT(0, state.exit_code, what);
     LONGS_EQUAL_TEXT(0, state.prune_hold_until_s, what);
     CHECK_FALSE_TEXT(state.clock_offset_s.has_value(), what);
+    CHECK_FALSE_TEXT(state.cluster.has_value(), what);
   }
 };
 
@@ -31,8 +32,13 @@ TEST(RunState, ComesBackAsItWas) {
   state.finished = "2018-05-04T18:40:16Z";
   state.exit_code = 69;
   state.snapshot = "a \"name\" with \n and ü";
+  state.cluster = {"NOSPACE (member 7)", "no leader", true};
   CHECK_TRUE(write_run_state(scratch.path(), state).ok());
   const RunState back = read();
+  CHECK_TRUE(back.cluster.has_value());
+  STRCMP_EQUAL("NOSPACE (member 7)", back.cluster->alarms.c_str());
+  STRCMP_EQUAL("no leader", back.cluster->reason.c_str());
+  CHECK_TRUE(back.cluster->learner);
   STRCMP_EQUAL(state.creation.c_str(), back.creation.c_str());
   STRCMP_EQUAL(state.retention.c_str(), back.retention.c_str());
   CHECK_TRUE(state.clock_offset_s == back.clock_offset_s);
