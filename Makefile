@@ -65,7 +65,8 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
 	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc \
-	agent/config/environment_file.cc agent/config/foreign_yaml.cc
+	agent/config/environment_file.cc agent/config/foreign_yaml.cc \
+	agent/config/characters.cc agent/config/cluster_keys.cc agent/config/key_doubts.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
 	agent/etcd/client.cc agent/etcd/server_settings.cc agent/etcd/discovery.cc \
 	agent/etcd/connect.cc
@@ -103,7 +104,8 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
 	tests/unit/config/network_test.cc tests/unit/config/load_test.cc \
-	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc
+	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc \
+	tests/unit/config/characters_test.cc tests/unit/config/cluster_doubts_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
 	tests/unit/etcd/snapshot_stream_test.cc tests/unit/etcd/stream_fuzz_test.cc \
 	tests/unit/etcd/client_test.cc tests/unit/etcd/server_settings_test.cc \
@@ -126,7 +128,7 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
-app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc \
+app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
 	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
 	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \

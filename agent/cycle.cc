@@ -46,6 +46,7 @@ class Cycle {
     lock_ = std::move(*lock);
     state_ = read_run_state(runtime_dir_);
     announce_settings(context_, state_);
+    report_doubts(context_.log, context_.settings.doubts);
     clock_hold_s_ = watch_clock(context_, state_);
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
@@ -146,6 +147,8 @@ class Cycle {
       fail(outcome.error());
       if (outcome.error().kind == ErrorKind::kCancelled) return;
     }
+    // Only now: what keeps the snapshot from being taken is more urgent.
+    if (!context_.settings.doubts.empty()) settle(kExitConfig);
     bundle(directory);
     if (offsite_error_) settle_remote(*offsite_error_, outcome.ok());
     if (offsite_) {

@@ -80,9 +80,9 @@ void plan_timer(const std::string& root, Plan& plan) {
     return;
   }
   if (!*text) return;
-  // The agent logs the warnings at every run; here they would come at every reload.
-  std::vector<ConfigWarning> warnings;
-  auto policy = parse_cluster_yaml(kDefaultClusterFile, **text, warnings);
+  // The agent logs both at every run; here they would come at every reload.
+  std::vector<ConfigWarning> warnings, doubts;
+  auto policy = parse_cluster_yaml(kDefaultClusterFile, **text, warnings, doubts);
   if (!policy) {
     plan.errors.push_back(policy.take_error());
     plan.drop_ins.push_back(timer_watches(kDefaultClusterFile));

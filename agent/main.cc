@@ -13,6 +13,7 @@
 #include "report.h"
 #include "run_metrics.h"
 #include "systemd/journal.h"
+#include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -54,16 +55,31 @@ Result<Settings> load_checked(const ConfigPaths& paths) {
   ES_ASSIGN(settings, load_settings(paths));
   if (settings.policy.s3 && !settings.policy.s3->custom_ca.empty()) {
     const S3Policy& s3 = *settings.policy.s3;
-    ES_TRY(parse_certificates(s3.custom_ca, s3.custom_ca_place));
+    if (auto parsed = parse_certificates(s3.custom_ca, s3.custom_ca_place); !parsed) {
+      set_bucket_aside(settings.policy, parsed.error().message, settings.doubts);
+    }
   }
   return settings;
+}
+
+// `save` takes its snapshot whatever is wrong with cluster.yml: the host's settings are all that it
+// needs. What is wrong with those is returned.
+Result<Settings> load_for_save(const ConfigPaths& paths, std::optional<Error>& policy_error) {
+  auto settings = load_checked(paths);
+  if (settings) return settings;
+  ConfigPaths host_only = paths;
+  host_only.cluster_file.clear();
+  auto partly = load_settings(host_only);
+  if (!partly) return settings;
+  policy_error = settings.take_error();
+  partly->policy.s3_error = policy_error->message;
+  return partly;
 }
 
 // For the commands that only look: what can be known although the policy, or a file that the host's
 // settings name, is wrong. At three in the morning `list` has to answer.
 Result<Settings> load_host_only(ConfigPaths paths) {
-  paths.cluster_file = "/dev/null";
-  paths.cluster_required = false;
+  paths.cluster_file.clear();
   paths.check_files = false;
   return load_settings(paths);
 }
@@ -94,6 +110,8 @@ Result<void> apply_flags(const S3Flags& flags, Settings& settings) {
                  "add --s3 to upload the snapshot", false, 0};
   }
   if (!flags.upload) return {};
+  // Told when the snapshot is safe: it does not depend on the bucket.
+  if (!settings.policy.s3 && !flags.bucket_name && !settings.policy.s3_error.empty()) return {};
   ES_ASSIGN(policy, apply_s3_flags(settings.policy.s3, flags));
   if (!policy.custom_ca.empty()) {
     auto parsed = parse_certificates(policy.custom_ca, policy.custom_ca_place);
@@ -151,7 +169,9 @@ int run_command(const std::string& command, const Options& options) {
   if (command == "status") return run_status(options);
   RealClock clock;
   const bool logs = command == "run" || command == "save";
-  auto settings = load_checked(options.paths);
+  std::optional<Error> policy_error;
+  auto settings =
+      command == "save" ? load_for_save(options.paths, policy_error) : load_checked(options.paths);
   if (settings && command == "run") {
     if (auto present = check_policy_present(*settings, options.paths); !present) {
       settings = present.take_error();
@@ -193,6 +213,12 @@ int run_command(const std::string& command, const Options& options) {
     return print_error({ErrorKind::kUsage, "--name is empty",
                         "give a name, or leave the option out for rke_etcd_snapshot_<time>", false,
                         0});
+  }
+  if (policy_error) {
+    log->write({.level = LogLevel::kWarning,
+                .message = "The snapshot is taken without cluster.yml, which cannot be read",
+                .fields = {{"warning", policy_error->message}},
+                .message_id = kConfigWarning});
   }
   if (command == "save") return command_save(context, options.name, options.s3.upload);
   if (command == "list") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/go_duration.h"
+#include "config/value.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -99,6 +100,18 @@ void report_error(Log& log, const std::string& message, const Error& error,
   record.fields["error"] = error.message;
   if (!error.hint.empty()) record.fields["hint"] = error.hint;
   log.write(record);
+}
+
+Error doubt_error(const ConfigWarning& doubt) {
+  return {ErrorKind::kConfig, doubt.message,
+          std::string(kHowToCorrect) + "; to take a snapshot now: etcd-snapshot save", false, 0};
+}
+
+void report_doubts(Log& log, const std::vector<ConfigWarning>& doubts) {
+  for (const ConfigWarning& doubt : doubts) {
+    report_error(log, "The configuration is in doubt, nothing is deleted", doubt_error(doubt),
+                 kConfigDoubt);
+  }
 }
 
 void report_failure(Log& log, const Error& error) {

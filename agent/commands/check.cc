@@ -13,6 +13,7 @@
 #include "etcd/connect.h"
 #include "news.h"
 #include "prune.h"
+#include "report.h"
 #include "store/directory.h"
 #include "store/history.h"
 #include "store/lock.h"
@@ -53,6 +54,7 @@ void check_policy(const Context& context, const ConfigPaths& paths,
                             counted ? fmt::format("the newest {}", policy.retention_number)
                                     : "for " + format_go_duration(policy.retention)));
   }
+  for (const ConfigWarning& doubt : context.settings.doubts) findings.fail(doubt_error(doubt));
   for (const ConfigWarning& warning : context.settings.warnings) findings.warn(warning.message);
   if (!policy.recurring || paths.cluster_file != kDefaultClusterFile) return;
   const auto timer = unit_active_state("etcd-snapshot.timer");

@@ -4,6 +4,7 @@
 
 #include "archive/writer.h"
 #include "offsite.h"
+#include "report.h"
 #include "s3/ledger.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
@@ -112,6 +113,9 @@ Error ambiguous(const std::string& wanted, const std::string& one, const std::st
 
 Result<bool> delete_object(Context& context, const std::string& wanted,
                            const std::optional<LocalCopy>& here, bool force) {
+  if (const Policy& policy = context.settings.policy; !policy.s3 && !policy.s3_error.empty()) {
+    return doubt_error({policy.s3_error});
+  }
   if (!context.settings.policy.s3) {
     return Error{ErrorKind::kUsage, "--s3: no bucket is configured",
                  "write s3backupconfig into cluster.yml", false, 0};

@@ -10,6 +10,7 @@
 #include "commands/table.h"
 #include "news.h"
 #include "offsite.h"
+#include "report.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 
@@ -37,6 +38,14 @@ Result<void> check_retention_is_set(const Settings& settings) {
       settings.policy_present ? "no retention is set: " + policy.off_reason
                               : std::string("no retention is set: cluster.yml is not there"),
       "nothing is pruned by a default; write backup_config.retention into cluster.yml", false, 0};
+}
+
+// Nothing is deleted in doubt, and no break in the history accepted.
+Result<void> check_no_doubt(const Settings& settings) {
+  if (settings.doubts.empty()) return {};
+  Error error = doubt_error(settings.doubts.front());
+  error.message = "nothing is deleted: " + error.message;
+  return error;
 }
 
 // Asked when the ages are. Whoever has the run lock notes what it finds, as a cycle does: where
@@ -202,6 +211,7 @@ Result<void> prune_both(Context& context, SnapshotDirectory& directory, PruneSta
 }
 
 Result<void> prune(Context& context, bool dry_run, bool accept_break) {
+  if (!dry_run) ES_TRY(check_no_doubt(context.settings));
   ES_TRY(check_retention_is_set(context.settings));
   const bool bucket = context.settings.policy.s3.has_value();
   UniqueFd bucket_lock, lock;
@@ -236,7 +246,8 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
 }  // namespace
 
 int command_prune(Context& context, bool dry_run, bool accept) {
-  const auto done = prune(context, dry_run, accept);
+  auto done = prune(context, dry_run, accept);
+  if (done && dry_run) done = check_no_doubt(context.settings);
   return done ? kExitOk : print_error(done.error());
 }
 

@@ -9,6 +9,13 @@ namespace etcd_snapshot {
 int command_run(Context& context) {
   const Policy& policy = context.settings.policy;
   if (!policy.recurring) {
+    // Where nothing is deleted anyway, a doubt is no more than a warning.
+    for (const ConfigWarning& doubt : context.settings.doubts) {
+      context.log.write({.level = LogLevel::kWarning,
+                         .message = "Configuration warning",
+                         .fields = {{"warning", doubt.message}},
+                         .message_id = kConfigWarning});
+    }
     context.log.write({.message = "Recurring backups are turned off",
                        .fields = {{"reason", policy.off_reason}},
                        .message_id = kRecurringOff});

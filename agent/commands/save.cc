@@ -45,7 +45,9 @@ int command_save(Context& context, const std::string& name, bool upload) {
   // What keeps the bucket from being asked costs no snapshot: it is told where the upload is due.
   std::unique_ptr<Offsite> offsite;
   Result<void> uploaded;
-  if (upload) {
+  if (upload && !context.settings.policy.s3) {
+    uploaded = doubt_error({context.settings.policy.s3_error});
+  } else if (upload) {
     auto opened = Offsite::open(context, {.deadline = context.deadline});
     if (opened) {
       offsite = std::move(*opened);

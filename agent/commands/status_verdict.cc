@@ -36,6 +36,11 @@ class Judge {
       add(Health::kUnknown, "configuration", facts_.config_error->message,
           with_default(facts_.config_error->hint, "etcd-snapshot check"));
     }
+    for (const std::string& doubt : facts_.doubts) {
+      add(Health::kWarning, "doubt", "the configuration is in doubt, nothing is deleted: " + doubt,
+          "correct it, run `etcd-snapshot check` until it is content, then: systemctl "
+          "daemon-reload");
+    }
     if (facts_.here.error) {
       add(Health::kUnknown, "directory", facts_.here.error->message,
           with_default(facts_.here.error->hint, "etcd-snapshot check"));
@@ -235,7 +240,8 @@ class Judge {
       return;
     }
     // Told by what is still wrong.
-    if (!run.killed && run.exit_status == kExitConfig && facts_.config_error) return;
+    const bool config_told = facts_.config_error || !facts_.doubts.empty();
+    if (!run.killed && run.exit_status == kExitConfig && config_told) return;
     if (!run.killed && run.exit_status == kExitRemote && facts_.bucket && facts_.bucket->error &&
         !facts_.bucket->out_of_time) {
       return;

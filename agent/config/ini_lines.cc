@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "config/characters.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -19,12 +21,33 @@ struct Reading {
   std::optional<Error> error;
 };
 
-Error line_error(const Reading& reading, std::string_view what, std::string_view accepted) {
+// `column` from 1; 0: it says nothing.
+Error line_error(const Reading& reading, std::string_view what, std::string_view accepted,
+                 int column = 0) {
   Place place{reading.path, reading.line, ""};
   Error error = bad_setting(place, what, accepted);
+  const std::string where = column == 0 ? "" : fmt::format("{}:", column);
   error.message =
-      fmt::format("{}:{}: {}; accepted: {}", reading.path, reading.line, what, accepted);
+      fmt::format("{}:{}:{} {}; accepted: {}", reading.path, reading.line, where, what, accepted);
   return error;
+}
+
+// What nobody sees: inih takes it for a part of the key or of the value. Names of files and users
+// may hold what only looks like ASCII, keys may not.
+Result<void> check_characters(const Reading& reading, std::string_view line) {
+  const size_t separator = line.find_first_of("=:");
+  auto odd = find_odd_character(line.substr(0, separator), Odd::kAny);
+  if (!odd) odd = find_odd_character(line, Odd::kUnseen);
+  if (odd) {
+    return line_error(reading, odd->name, "the line written again by hand, with plain spaces",
+                      position_of(line, odd->offset).column);
+  }
+  if (line.front() == '\t') return line_error(reading, "a tab", "a line from its first column", 1);
+  if (separator == line.npos) return {};
+  const size_t value = line.find_first_not_of(kSpace, separator + 1);
+  const size_t tab = line.substr(0, line.find_last_not_of(kSpace) + 1).find('\t', value);
+  if (value == line.npos || tab == line.npos || line[tab + 1] == ';') return {};
+  return line_error(reading, "a tab in the value", "plain text", position_of(line, tab).column);
 }
 
 // "[section]" alone on its line, but for a comment: inih ignores whatever follows the bracket.
@@ -45,6 +68,7 @@ Result<void> check_section(const Reading& reading, std::string_view line) {
 Result<void> check_line(const Reading& reading, std::string_view line) {
   const size_t first = line.find_first_not_of(kSpace);
   if (first == line.npos || line[first] == '#' || line[first] == ';') return {};
+  ES_TRY(check_characters(reading, line));
   if (first > 0) {
     return line_error(reading, "a line that begins with a space (a continuation line?)",
                       "one `key = value` or [section] a line, from its first column");

@@ -161,22 +161,50 @@ Result<std::optional<std::string>> read_config_file(const std::string& path) {
   return std::optional<std::string>(std::move(text));
 }
 
-Result<Settings> load_settings(const ConfigPaths& paths) {
-  Settings settings;
-  KeyLines lines;
-  ES_ASSIGN(host_text, read_optional(paths.host_file, paths.host_required));
-  if (host_text) {
-    ES_ASSIGN(host, read_host_ini(paths.host_file, *host_text, lines));
-    settings.host = std::move(host);
-  }
-  ES_ASSIGN(cluster_text, read_optional(paths.cluster_file, paths.cluster_required));
-  settings.policy_present = cluster_text.has_value();
-  if (cluster_text) {
-    ES_ASSIGN(policy, parse_cluster_yaml(paths.cluster_file, *cluster_text, settings.warnings));
-    settings.policy = std::move(policy);
-  }
-  ES_TRY(check_together(settings.policy, settings.host, settings.warnings));
+namespace {
 
+// Whatever is wrong with a file keeps nobody from taking a snapshot: `save` does without
+// cluster.yml, and without etcd-snapshot.conf where the defaults fit. `config`: for --config.
+Error with_way_out(Error error, const std::string& config) {
+  if (error.kind != ErrorKind::kConfig) return error;
+  if (!error.hint.empty()) error.hint += "; ";
+  error.hint += "to take a snapshot now: etcd-snapshot ";
+  if (config != kDefaultHostFile) error.hint += "--config " + config + " ";
+  error.hint += "save";
+  return error;
+}
+
+Result<void> load_host(const ConfigPaths& paths, Settings& settings, KeyLines& lines) {
+  ES_ASSIGN(text, read_optional(paths.host_file, paths.host_required));
+  if (!text) return {};
+  ES_ASSIGN(host, read_host_ini(paths.host_file, *text, lines));
+  settings.host = std::move(host);
+  return {};
+}
+
+// A file linked to /dev/null is turned off on purpose, as units are masked.
+bool is_masked(const std::string& path) {
+  struct stat status = {};
+  return stat(path.c_str(), &status) == 0 && S_ISCHR(status.st_mode);
+}
+
+Result<void> load_policy(const ConfigPaths& paths, Settings& settings) {
+  if (paths.cluster_file.empty()) return {};
+  ES_ASSIGN(text, read_optional(paths.cluster_file, paths.cluster_required));
+  settings.policy_present = text.has_value();
+  if (!text) return {};
+  if (is_masked(paths.cluster_file)) {
+    settings.policy.off_on_purpose = true;
+    settings.policy.off_reason = paths.cluster_file + " is linked to a device";
+    return {};
+  }
+  ES_ASSIGN(policy,
+            parse_cluster_yaml(paths.cluster_file, *text, settings.warnings, settings.doubts));
+  settings.policy = std::move(policy);
+  return check_together(settings.policy, settings.host, settings.warnings);
+}
+
+void look_at_settings(const ConfigPaths& paths, Settings& settings, KeyLines& lines) {
   constexpr mode_t kAnybody = S_IRGRP | S_IROTH;
   if (settings.policy.s3 && !settings.policy.s3->secret_key.empty()) {
     warn_if_exposed(paths.cluster_file, kAnybody, settings.warnings);
@@ -193,9 +221,25 @@ Result<Settings> load_settings(const ConfigPaths& paths) {
   }
   warn_of_plain_endpoints(paths.host_file, settings.host.etcd, lines["etcd.endpoints"],
                           settings.warnings);
-  if (paths.check_files) {
-    ES_TRY(check_named_files(paths.host_file, settings.host, lines, settings.warnings));
+}
+
+constexpr char kNoConfig[] = "/dev/null";
+
+}  // namespace
+
+Result<Settings> load_settings(const ConfigPaths& paths) {
+  Settings settings;
+  KeyLines lines;
+  if (auto host = load_host(paths, settings, lines); !host) {
+    return with_way_out(host.take_error(), kNoConfig);
   }
+  if (auto policy = load_policy(paths, settings); !policy) {
+    return with_way_out(policy.take_error(), paths.host_file);
+  }
+  look_at_settings(paths, settings, lines);
+  if (!paths.check_files) return settings;
+  auto files = check_named_files(paths.host_file, settings.host, lines, settings.warnings);
+  if (!files) return with_way_out(files.take_error(), kNoConfig);
   return settings;
 }
 

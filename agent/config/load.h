@@ -18,9 +18,11 @@ namespace etcd_snapshot {
 inline constexpr char kDefaultHostFile[] = "/etc/etcd-snapshot/etcd-snapshot.conf";
 inline constexpr char kDefaultClusterFile[] = "/etc/etcd-snapshot/cluster.yml";
 
-// cluster.yml from its text; `path` is for messages. Appends to `warnings`.
+// cluster.yml from its text; `path` is for messages. Appends to `warnings`, and to `doubts` (see
+// Settings::doubts).
 Result<Policy> parse_cluster_yaml(const std::string& path, const std::string& text,
-                                  std::vector<ConfigWarning>& warnings);
+                                  std::vector<ConfigWarning>& warnings,
+                                  std::vector<ConfigWarning>& doubts);
 
 // etcd-snapshot.conf from its text; `path` is for messages. The files it names are not looked at.
 Result<HostSettings> parse_host_ini(const std::string& path, const std::string& text);
@@ -36,6 +38,7 @@ Result<std::optional<std::string>> read_config_file(const std::string& path);
 // missing (no cluster.yml: policy_present = false; no conf: defaults), a path given by the operator
 // may not. Also warns about a file that holds a secret and that others can read, and of settings
 // that work but hardly as meant.
+// cluster_file may be empty: none is read, and nothing is said of it.
 struct ConfigPaths {
   std::string host_file = kDefaultHostFile;
   bool host_required = false;
@@ -45,5 +48,9 @@ struct ConfigPaths {
   bool check_files = true;
 };
 Result<Settings> load_settings(const ConfigPaths& paths);
+
+// The bucket's settings cannot be used for that reason: a doubt, which costs no local snapshot.
+void set_bucket_aside(Policy& policy, const std::string& reason,
+                      std::vector<ConfigWarning>& doubts);
 
 }  // namespace etcd_snapshot

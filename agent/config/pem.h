@@ -11,7 +11,12 @@ namespace etcd_snapshot {
 // Text between the blocks is passed over, as OpenSSL does. Never repeats the text.
 std::string pem_certificates_fault(std::string_view text);
 
-// Whether `text` is RKE's documentation verbatim: one block whose body is `$CERTIFICATE`.
+// `text` as well-formed PEM, from what YAML and copying make of it: folded lines, `\n` written out,
+// base64 of the whole file (Rancher's form), CR LF, indented lines, blanks at their ends. What no
+// certificate can be made of is left for pem_certificates_fault() to name.
+std::string mend_pem(std::string_view text);
+
+// Whether `text` is RKE's documentation: one block whose body is `$CERTIFICATE`.
 bool is_placeholder_certificate(std::string_view text);
 
 }  // namespace etcd_snapshot

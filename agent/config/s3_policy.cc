@@ -34,10 +34,21 @@ Result<std::string> check_secret(const Place& place, const std::string& value) {
                      "printable ASCII without spaces");
 }
 
+// Ceph's gateway puts a tenant in front of a bucket of another user's: `tenant:bucket`.
 Result<std::string> check_bucket(const Place& place, const std::string& value) {
-  if (value.size() >= 3 && value.size() <= 63 && is_name(value)) return value;
-  return bad_value(place, "not the name of a bucket:", value,
-                   "3 to 63 letters, digits, dots, hyphens and underscores");
+  const size_t colon = value.find(':');
+  const std::string_view tenant =
+      std::string_view(value).substr(0, colon == value.npos ? 0 : colon);
+  const std::string_view bucket =
+      std::string_view(value).substr(colon == value.npos ? 0 : colon + 1);
+  if (bucket.size() >= 3 && bucket.size() <= 63 && is_name(bucket) && tenant.size() <= 255 &&
+      is_name(tenant)) {
+    return value;
+  }
+  return bad_value(
+      place, "not the name of a bucket:", value,
+      "3 to 63 letters, digits, dots, hyphens and underscores, for Ceph's gateway with "
+      "`TENANT:` in front");
 }
 
 Result<std::string> check_region(const Place& place, const std::string& value) {
@@ -74,11 +85,9 @@ Result<std::string> check_endpoint(const Place& place, const std::string& value)
 }
 
 Result<std::string> check_custom_ca(const Place& place, const std::string& value) {
-  std::string fault = pem_certificates_fault(value);
-  if (fault.empty()) return value;
-  if (value.find("\\n") != value.npos && value.find('\n') == value.npos) {
-    fault = "\\n where line ends belong (write the text as a block after `custom_ca: |-`)";
-  }
+  const std::string text = mend_pem(value);
+  const std::string fault = pem_certificates_fault(text);
+  if (fault.empty()) return text;
   return bad_setting(place, "not PEM certificates: " + fault,
                      "one or several blocks from -----BEGIN CERTIFICATE----- to -----END "
                      "CERTIFICATE-----");

@@ -32,7 +32,11 @@ struct Policy {
   std::string off_reason;   // where recurring is false: which key says so, for the one log line
   // Where recurring is false: a key that is there says so; else nothing asks for snapshots.
   bool off_on_purpose = false;
+  // The file is there, but nothing in it asks for snapshots or turns them off (a doubt): recurring
+  // is true and everything below has its default.
+  bool assumed = false;
   Nanoseconds interval{std::chrono::minutes(5)};  // > 0, whole milliseconds
+  bool interval_set = false;                      // a key says so
   Nanoseconds retention{std::chrono::hours(24)};  // >= 0
   int64_t retention_number = 24;                  // as written, for retention_unit = snapshots
   bool retention_countable = true;     // false: written with a unit, which counts no snapshots
@@ -41,6 +45,8 @@ struct Policy {
   std::optional<Nanoseconds> timeout;  // one cycle; unset = none
   bool safe_timestamp = false;
   std::optional<S3Policy> s3;
+  // s3backupconfig is there but cannot be used, and why (a doubt, too); `s3` is empty then.
+  std::string s3_error;
 };
 
 enum class Compression { kZip, kZstd, kNone };
@@ -102,9 +108,9 @@ struct ConfigWarning {
 
 struct Settings {
   Policy policy;
-  // What makes it doubtful whether the operator meant what was read: the cycle takes and uploads its
-  // snapshot, deletes nothing in either place, and ends with kExitConfig. Each names file, line, and
-  // what to write instead.
+  // What makes it doubtful whether the operator meant what was read: the cycle takes and uploads
+  // its snapshot, deletes nothing in either place, and ends with kExitConfig. Each names file,
+  // line, and what to write instead.
   std::vector<ConfigWarning> doubts;
   bool policy_present = false;  // whether cluster.yml exists
   HostSettings host;

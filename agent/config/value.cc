@@ -5,31 +5,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "config/characters.h"
+
 namespace etcd_snapshot {
 namespace {
-
-// The generator reads the same files, hence the reload.
-constexpr std::string_view kHint =
-    "correct the file, try it with `etcd-snapshot check`, then run `systemctl daemon-reload`";
-
-// The length of the UTF-8 sequence at the front of `text`, 0 if there is none. Overlong forms,
-// surrogates and code points beyond U+10FFFF are none (RFC 3629 section 4).
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-  if (lead == 0xED && byte(1) > 0x9F) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -39,7 +18,8 @@ bool is_digit(char c) {
 // would take for some other number get a name of their own.
 std::string_view number_fault(std::string_view text) {
   if (text.empty()) return "no number:";
-  if (text.find_first_of(" \t") != text.npos) return "a space in the number";
+  if (text.find('\t') != text.npos) return "a tab in the number";
+  if (text.find(' ') != text.npos) return "a space in the number";
   if (text.front() == '-') return "a negative number:";
   if (text.front() == '+') return "a number with a sign:";
   if (std::all_of(text.begin(), text.end(), is_digit)) {
@@ -72,7 +52,8 @@ std::optional<int64_t> to_number(std::string_view digits) {
 
 std::string at(const Place& place) {
   if (place.line == 0) return fmt::format("{}: {}: ", place.file, place.key);
-  return fmt::format("{}:{}: {}: ", place.file, place.line, place.key);
+  if (place.column == 0) return fmt::format("{}:{}: {}: ", place.file, place.line, place.key);
+  return fmt::format("{}:{}:{}: {}: ", place.file, place.line, place.column, place.key);
 }
 
 std::string shown(std::string_view value) {
@@ -101,7 +82,7 @@ Error bad_setting(const Place& place, std::string_view what, std::string_view ac
   Error error;
   error.kind = ErrorKind::kConfig;
   error.message = fmt::format("{}{}; accepted: {}", at(place), what, accepted);
-  error.hint = kHint;
+  error.hint = kHowToCorrect;
   return error;
 }
 

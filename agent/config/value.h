@@ -13,15 +13,21 @@
 
 namespace etcd_snapshot {
 
+// The hint of every error of a configuration file. The generator reads the same files, hence the
+// reload.
+inline constexpr char kHowToCorrect[] =
+    "correct the file, try it with `etcd-snapshot check`, then run `systemctl daemon-reload`";
+
 // Where a value stands. `key` as an operator would look for it: "services.etcd.creation" or
 // "[etcd] retries".
 struct Place {
   std::string file;
   int line = 0;  // from 1; 0: `file` has no lines (the command line)
   std::string key;
+  int column = 0;  // from 1, in characters; 0: not told
 };
 
-// "FILE:LINE: KEY: "
+// "FILE:LINE: KEY: ", with ":COLUMN" behind the line where it is known.
 std::string at(const Place& place);
 
 // A value as a message shows it: one line, control characters escaped, long values cut.

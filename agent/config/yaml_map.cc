@@ -4,8 +4,11 @@
 #include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 
+#include <algorithm>
 #include <sstream>
 #include <utility>
+
+#include "config/characters.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -55,6 +58,38 @@ std::string_view line_at(std::string_view text, int line) {
   return text.substr(0, text.find('\n'));
 }
 
+// A tab in the indentation of a line, or a character that cannot be seen: what YAML stumbles over.
+struct Culprit {
+  int column = 0;
+  std::string name;
+};
+std::optional<Culprit> find_culprit(std::string_view line) {
+  const size_t first = line.find_first_not_of(" \t");
+  if (first == line.npos || line[first] == '#') return std::nullopt;
+  if (const size_t tab = line.substr(0, first).find('\t'); tab != line.npos) {
+    return Culprit{static_cast<int>(tab) + 1, "a tab; YAML is indented with spaces"};
+  }
+  if (const auto odd = find_odd_character(line, Odd::kAny)) {
+    return Culprit{position_of(line, odd->offset).column,
+                   odd->name + "; write it again by hand, with plain spaces and colons"};
+  }
+  return std::nullopt;
+}
+
+// yaml-cpp tells where it could not go on, which may be a line or two behind what is wrong.
+Error explained(const std::string& path, std::string_view text, int line, std::string_view what) {
+  for (const int near : {line, line - 1, line + 1, line - 2}) {
+    if (near < 1) continue;
+    if (const auto culprit = find_culprit(line_at(text, near))) {
+      Error error = syntax_error(path, near, culprit->name);
+      error.message = fmt::format("{}:{}:{}: not well-formed YAML: {}", path, near, culprit->column,
+                                  culprit->name);
+      return error;
+    }
+  }
+  return syntax_error(path, line, what);
+}
+
 // yaml-cpp stops quietly where the top-level value ends: a line with too little indentation would
 // cut off the rest of the file, and backups with it.
 Result<void> check_rest(const std::string& path, const std::string& text) {
@@ -67,21 +102,21 @@ Result<void> check_rest(const std::string& path, const std::string& text) {
   } catch (const SecondDocument& found) {
     const std::string_view line = line_at(text, found.line);
     if (!line.starts_with("---") && !line.starts_with("%") && !line.starts_with("...")) {
-      return syntax_error(path, found.line, "this line belongs to nothing above it");
+      return explained(path, text, found.line, "this line belongs to nothing above it");
     }
   }
   return {};
 }
+
+}  // namespace
 
 std::string_view without_byte_order_mark(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   return text;
 }
 
-}  // namespace
-
-Result<YAML::Node> parse_first_document(const std::string& path, const std::string& file_text) {
-  const std::string text(without_byte_order_mark(file_text));
+Result<YAML::Node> parse_first_document(const std::string& path, std::string_view plain_text) {
+  const std::string text(plain_text);
   if (const int line = first_bad_text_line(text); line != 0) {
     return syntax_error(path, line, "a control character, or bytes that are not UTF-8");
   }
@@ -94,7 +129,7 @@ Result<YAML::Node> parse_first_document(const std::string& path, const std::stri
   } catch (const YAML::Exception& error) {
     // What follows the colon is text of the file (an anchor, a tag), which may be part of a secret.
     const std::string what = error.msg.substr(0, error.msg.find(':'));
-    return syntax_error(path, error.mark.is_null() ? 1 : error.mark.line + 1, what);
+    return explained(path, text, error.mark.is_null() ? 1 : error.mark.line + 1, what);
   }
 }
 
@@ -107,9 +142,10 @@ std::string_view shape_of(const YAML::Node& node) {
   return node.IsMap() ? "a map" : node.IsSequence() ? "a list" : "a single value";
 }
 
-Result<YamlMap> YamlMap::read(const Place& place, const YAML::Node& node) {
+Result<YamlMap> YamlMap::read(const Place& place, const YAML::Node& node, KeyLevel level) {
   YamlMap map;
   map.place_ = place;
+  map.level_ = level;
   if (is_unset(node)) return map;
   if (!node.IsMap()) {
     Place shown_place = place;
@@ -127,11 +163,17 @@ Result<void> YamlMap::add(const YAML::Node& node) {
     return bad_setting(place_of("<<"), "too many merged maps",
                        fmt::format("at most {}", kMaxMergedMaps));
   }
+  nodes_.push_back(node);
   const size_t first_own = entries_.size();
   std::vector<YAML::Node> merges;
   for (const auto& pair : node) {
     if (!pair.first.IsScalar()) continue;
-    Entry entry{pair.first.Scalar(), pair.first.Mark().line + 1, pair.second};
+    const std::string written = pair.first.Scalar();
+    const YAML::Mark mark = pair.first.Mark();
+    const std::string_view name = key_name(level_, written);
+    Entry entry{
+        name.empty() ? written : std::string(name), written,    !name.empty(), mark.line + 1,
+        static_cast<size_t>(std::max(mark.pos, 0)), pair.second};
     if (entry.key == "<<") {
       merges.push_back(pair.second);
       continue;
@@ -141,9 +183,9 @@ Result<void> YamlMap::add(const YAML::Node& node) {
       entries_.push_back(std::move(entry));
       continue;
     }
-    // What was there before a merge wins; the document's own keys are RKE's business, but for ours.
+    // What was there before a merge wins; the other keys are RKE's business.
     const bool hidden = merged && place->second < first_own;
-    if (hidden || (place_.key.empty() && entry.key != "services")) continue;
+    if (hidden || !entry.ours) continue;
     Place twice = place_of(entry.key);
     const int first_line = std::exchange(twice.line, entry.line);
     return bad_setting(twice, fmt::format("written twice, first on line {}", first_line),
@@ -170,13 +212,9 @@ const YamlMap::Entry* YamlMap::find(std::string_view key) const {
 
 Place YamlMap::place_of(std::string_view key) const {
   const Entry* entry = find(key);
+  const std::string_view written = entry == nullptr ? key : entry->written;
   return {place_.file, entry == nullptr ? place_.line : entry->line,
-          place_.key.empty() ? std::string(key) : fmt::format("{}.{}", place_.key, key)};
-}
-
-Result<YamlMap> YamlMap::map(std::string_view key) const {
-  const Entry* entry = find(key);
-  return read(place_of(key), entry == nullptr ? YAML::Node() : entry->value);
+          place_.key.empty() ? std::string(written) : fmt::format("{}.{}", place_.key, written)};
 }
 
 Result<std::optional<std::string>> YamlMap::text(std::string_view key) const {
@@ -188,6 +226,16 @@ Result<std::optional<std::string>> YamlMap::text(std::string_view key) const {
                        "a single value on the same line");
   }
   return std::optional<std::string>(entry->value.Scalar());
+}
+
+void YamlMap::replace(std::string_view key, const std::string& text) {
+  const auto found = index_.find(key);
+  if (found != index_.end()) entries_[found->second].value = YAML::Node(text);
+}
+
+bool YamlMap::comes_from(const YAML::Node& node) const {
+  return std::any_of(nodes_.begin(), nodes_.end(),
+                     [&](const YAML::Node& own) { return own.is(node); });
 }
 
 bool YamlMap::is_set(std::string_view key) const {

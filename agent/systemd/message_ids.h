@@ -61,6 +61,8 @@ inline constexpr char kRecurringOff[] = "a2d6cd0754ff4af09861873a97e02a67";
 inline constexpr char kBusy[] = "1e03710786a74674ba0371d562940c37";
 // A file or a value of the configuration is wrong. Fields: error.
 inline constexpr char kConfigError[] = "b2d5c319e103437bb893c5789c499639";
+// The configuration may not be what was meant: nothing is deleted. Fields: error.
+inline constexpr char kConfigDoubt[] = "a1a36bb3f7c54b6fa9ef1b23cf265527";
 // The configuration works but deserves a look. Fields: warning.
 inline constexpr char kConfigWarning[] = "3e1fec8a855a4370b371d91de4e9798c";
 // The snapshot is safe here, but not in the bucket. Fields: error.

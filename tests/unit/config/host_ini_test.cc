@@ -154,12 +154,12 @@ TEST(HostIni, ABadLineIsAnErrorWithItsNumber) {
       {"[etcd]\n= 5\n", "host.conf:2: [etcd] : unknown key"},
       {"[etcd]\nendpoints = a,\n  b\n", "host.conf:2: [etcd] endpoints: an empty endpoint"},
       {"[etcd]\nendpoints = a\n  b\n", "host.conf:3: a line that begins with a space"},
-      {"[etcd]\n\tretries = 1\n", "host.conf:2: a line that begins with a space"},
+      {"[etcd]\n\tretries = 1\n", "host.conf:2:1: a tab; accepted: a line from its first column"},
       {std::string("[etcd]\nca_file = /a\0b\n", 21), "host.conf:2: a control character"},
       {"[etcd]\nca_file = /a\x01\n", "host.conf:2: a control character"},
       {"[etcd]\nca_file = /\xff\n",
        "host.conf:2: a control character, or bytes that are not UTF-8"},
-      {"[etcd]\nca_file = /a\tb\n", "host.conf:2: [etcd] ca_file: a tab"},
+      {"[etcd]\nca_file = /a\tb\n", "host.conf:2:13: a tab in the value"},
       {"[etcd]\nca_file = /a\rb\n", "host.conf:2: [etcd] ca_file: a tab or other control"},
       {"[etcd]\nretries = 4 # four\n", "host.conf:2: [etcd] retries: a # after the value"},
       {"[etcd]\nca_file = # none\n", "host.conf:2: [etcd] ca_file: a # after the value"},
@@ -294,4 +294,26 @@ TEST(HostIni, TheShippedFileShowsEveryKeyWithItsDefault) {
   CHECK(defaults.pki.upload == host.pki.upload);
   CHECK(defaults.log_level == host.log_level);
   STRCMP_EQUAL("", host.metrics_textfile.c_str());
+}
+
+// Copied from a web page or a chat: nothing of it can be seen (aelassas/servy#963 U+200B,
+// geerlingguy/ansible-role-jenkins#153 U+00A0, hotoo/pangu.vim#55 U+2060).
+TEST(HostIni, NamesCharactersThatCannotBeSeen) {
+  const struct {
+    const char *line, *what;
+  } table[] = {{"\u00a0directory = /a", "host.conf:3:1: U+00A0 NO-BREAK SPACE; accepted: "},
+               {"directory\u00a0= /a", "host.conf:3:10: U+00A0 NO-BREAK SPACE"},
+               {"directory = /ä/b\u200b", "host.conf:3:17: U+200B ZERO WIDTH SPACE"},
+               {"directory = /a\u2060b", "host.conf:3:15: U+2060 WORD JOINER"},
+               {"directory = /a\u3000b", "host.conf:3:15: U+3000 IDEOGRAPHIC SPACE"},
+               {"directory\uff1a/a", "host.conf:3:10: U+FF1A FULLWIDTH COLON"},
+               {"keep\u2013last = 3", "host.conf:3:5: U+2013 EN DASH"},
+               {"\ufeffdirectory = /a", "host.conf:3:1: U+FEFF ZERO WIDTH NO-BREAK SPACE"},
+               {"[s3\u00ad]", "host.conf:3:4: U+00AD SOFT HYPHEN"}};
+  for (const auto& row : table) {
+    STRCMP_CONTAINS(row.what, bad_host("[snapshots]\n\n" + std::string(row.line) + "\n").c_str());
+  }
+  // Comments may hold what they like, and names what only looks like ASCII.
+  STRCMP_EQUAL(
+      "/a–b", good_host("# a\u00a0b\n[snapshots]\ndirectory = /a–b\n").snapshots.directory.c_str());
 }

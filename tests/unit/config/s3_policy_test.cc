@@ -10,7 +10,7 @@ TEST(S3BackupConfig, NullMeansNoS3AndAnEmptyMapIsAnError) {
   CHECK_FALSE(good(backup("s3backupconfig: null")).s3.has_value());
   CHECK_FALSE(good(backup("s3backupconfig:")).s3.has_value());
   STRCMP_CONTAINS("cluster.yml:4: services.etcd.backup_config.s3backupconfig.bucket_name: missing",
-                  bad(backup("s3backupconfig: {}")).c_str());
+                  no_bucket(backup("s3backupconfig: {}")).c_str());
 }
 
 TEST(S3BackupConfig, FillsInTheDefaults) {
@@ -22,9 +22,9 @@ TEST(S3BackupConfig, FillsInTheDefaults) {
 }
 
 TEST(S3BackupConfig, HalfAKeyPairIsAnError) {
-  STRCMP_CONTAINS("access_key: set without secret_key", bad(s3("access_key: A")).c_str());
+  STRCMP_CONTAINS("access_key: set without secret_key", no_bucket(s3("access_key: A")).c_str());
   STRCMP_CONTAINS("secret_key: set without access_key",
-                  bad(s3("access_key: ''\nsecret_key: hidden")).c_str());
+                  no_bucket(s3("access_key: ''\nsecret_key: hidden")).c_str());
 }
 
 TEST(S3BackupConfig, SecretsAreNeverShown) {
@@ -39,21 +39,29 @@ TEST(S3BackupConfig, SecretsAreNeverShown) {
                          "custom_ca: tophiddensecret",
                          "endpoint: https://u:hidden@host"};
   for (const char* lines : table) {
-    const std::string message = bad(s3(lines));
+    const Parsed parsed = parse(s3(lines));
+    const std::string message =
+        parsed.policy ? parsed.policy->s3_error : parsed.policy.error().message;
+    CHECK_TEXT(!message.empty(), lines);
+    for (const ConfigWarning& found : parsed.doubts) {
+      CHECK_TEXT(found.message.find("hidden") == std::string::npos, found.message.c_str());
+    }
     CHECK_TEXT(message.find("hidden") == std::string::npos, message.c_str());
   }
 }
 
 TEST(S3BackupConfig, ChecksTheNameOfTheBucket) {
-  for (const char* name : {"abc", "my.bucket-1", "Upper_Case", "'123'"}) {
+  for (const char* name :
+       {"abc", "my.bucket-1", "'tenant:bucket'", "':bucket'", "Upper_Case", "'123'"}) {
     CHECK(good(backup(std::string("s3backupconfig: {bucket_name: ") + name + "}")).s3.has_value());
   }
-  for (const char* name : {"ab", "a/b", "'a b'", "s3://abc", "bücket", "[abc]"}) {
+  for (const char* name :
+       {"ab", "a/b", "'a b'", "'a b:abc'", "'t:ab'", "'a:b:abc'", "s3://abc", "bücket", "[abc]"}) {
     STRCMP_CONTAINS(
         "s3backupconfig.bucket_name: ",
-        bad(backup(std::string("s3backupconfig: {bucket_name: ") + name + "}")).c_str());
+        no_bucket(backup(std::string("s3backupconfig: {bucket_name: ") + name + "}")).c_str());
   }
-  bad(backup("s3backupconfig: {bucket_name: " + std::string(64, 'a') + "}"));
+  no_bucket(backup("s3backupconfig: {bucket_name: " + std::string(64, 'a') + "}"));
 }
 
 TEST(S3BackupConfig, FoldersLoseTheirOuterSlashes) {
@@ -64,7 +72,8 @@ TEST(S3BackupConfig, FoldersLoseTheirOuterSlashes) {
     STRCMP_EQUAL(row.folder, good(s3(std::string("folder: ") + row.text)).s3->folder.c_str());
   }
   for (const char* text : {"a//b", "..", "a/../b", "./a", "\"a\\tb\"", "\"a\\0b\""}) {
-    STRCMP_CONTAINS("s3backupconfig.folder: ", bad(s3(std::string("folder: ") + text)).c_str());
+    STRCMP_CONTAINS("s3backupconfig.folder: ",
+                    no_bucket(s3(std::string("folder: ") + text)).c_str());
   }
 }
 
@@ -84,7 +93,8 @@ TEST(S3BackupConfig, ChecksTheEndpoint) {
        {"https://host/path", "host?x", "ftp://host", "https://", "host:0", "host:65536", "'host:'",
         "host:9x", "'host name'", "300.1.1.1", "'2001:db8::1'", "'[::1'", "'[nope]'", "-host",
         "a..b", "https://https://host", "'host:09'"}) {
-    STRCMP_CONTAINS("s3backupconfig.endpoint: ", bad(s3(std::string("endpoint: ") + text)).c_str());
+    STRCMP_CONTAINS("s3backupconfig.endpoint: ",
+                    no_bucket(s3(std::string("endpoint: ") + text)).c_str());
   }
 }
 
@@ -112,13 +122,61 @@ TEST(S3BackupConfig, ChecksTheCertificate) {
                 "certificate 1 has no END line"},
                {"custom_ca: |\n  QUJD" + end, "an END line without its BEGIN line"},
                {"custom_ca: |\n  -----BEGIN PRIVATE KEY-----\n  QUJD", "a private key"},
-               {"custom_ca: |\n  -----BEGIN PKCS7-----\n  QUJD", "something else"},
-               {"custom_ca: '-----BEGIN CERTIFICATE-----\\nQUJD\\n-----END CERTIFICATE-----'",
-                "\\n where line ends belong"}};
+               {"custom_ca: |\n  -----BEGIN PKCS7-----\n  QUJD", "something else"}};
   for (const auto& row : table) {
-    const std::string message = bad(s3(row.lines));
+    const std::string message = no_bucket(s3(row.lines));
     STRCMP_CONTAINS(row.what, message.c_str());
     STRCMP_CONTAINS("cluster.yml:6: services.etcd.backup_config.s3backupconfig.custom_ca: ",
                     message.c_str());
   }
+}
+
+// How people write a certificate into YAML (rancher-archives/rke#1628,
+// rancher/backup-restore-operator#88), and what Rancher makes of it (rancher/rancher#32001,
+// rancher/rancher#40994).
+TEST(S3BackupConfig, MendsTheCertificate) {
+  const std::string body(64, 'A'), rest = "QUJD";
+  const std::string pem =
+      "-----BEGIN CERTIFICATE-----\n" + body + "\n" + rest + "\n-----END CERTIFICATE-----\n";
+  const std::string folded = "-----BEGIN CERTIFICATE-----\n    " + body + "\n    " + rest +
+                             "\n    -----END CERTIFICATE-----";
+  const std::string base64 =
+      "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUFBQUFBQUFBQUFBQUFB"
+      "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB"
+      "QUEKUVVKRAotLS0tLUVORCBDRVJUSUZJQ0FURS0tLS0tCg==";
+  const std::string escaped =
+      "-----BEGIN CERTIFICATE-----\\n" + body + "\\n" + rest + "\\n-----END CERTIFICATE-----\\n";
+  const std::string cases[] = {
+      "custom_ca: |-\n    " + folded,
+      "custom_ca: >-\n    " + folded,
+      "custom_ca: >\n    " + folded,
+      "custom_ca: \"" + folded + "\"",
+      "custom_ca: " + folded,
+      "custom_ca: |\n      -----BEGIN CERTIFICATE-----  \n      " + body + rest +
+          "  \n      -----END CERTIFICATE-----",
+      "custom_ca: '" + escaped + "'",
+      "custom_ca: " + escaped,
+      "custom_ca: \"" + escaped + "\"",
+      "custom_ca: '-----BEGIN CERTIFICATE-----\\r\\n" + body + rest +
+          "\\r\\n-----END CERTIFICATE-----'",
+      "custom_ca: \"-----BEGIN CERTIFICATE-----\\r\\n" + body + rest +
+          "\\r\\n-----END CERTIFICATE-----\"",
+      "custom_ca: " + base64,
+      "custom_ca: |\n    " + base64.substr(0, 76) + "\n    " + base64.substr(76),
+      "customCa: \"  " + base64 + "  \""};
+  for (const std::string& lines : cases) {
+    const Parsed parsed = parse(s3(lines));
+    CHECK_TEXT(parsed.policy.ok() && parsed.policy->s3, lines.c_str());
+    STRCMP_EQUAL_TEXT(pem.c_str(), parsed.policy->s3->custom_ca.c_str(), lines.c_str());
+    LONGS_EQUAL_TEXT(0, parsed.doubts.size(), lines.c_str());
+  }
+  // Two of them, folded into one line, and text between them.
+  const std::string two =
+      good(s3("custom_ca: >-\n    CN=one\n    " + folded + "\n    CN=two\n    " + folded))
+          .s3->custom_ca;
+  STRCMP_EQUAL(("CN=one \n" + pem + " CN=two \n" + pem).c_str(), two.c_str());
+  STRCMP_CONTAINS("a private key", no_bucket(s3("custom_ca: >-\n    " + folded +
+                                                "\n    -----BEGIN PRIVATE KEY-----\n"
+                                                "    QUJD\n    -----END PRIVATE KEY-----"))
+                                       .c_str());
 }
