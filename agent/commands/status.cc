@@ -67,6 +67,7 @@ std::string here_line(const StatusFacts& facts) {
 
 std::string bucket_line(const StatusFacts& facts) {
   if (facts.config_error) return "not known: the configuration cannot be read";
+  if (facts.bucket_aside) return "not asked: its settings cannot be used";
   if (!facts.bucket) return "none is configured";
   const StatusFacts::Bucket& bucket = *facts.bucket;
   if (bucket.error) return not_known(*bucket.error);

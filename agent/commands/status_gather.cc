@@ -115,6 +115,7 @@ StatusFacts gather_status(Context& context, std::optional<Nanoseconds> max_age,
   facts.since_boot = context.clock.monotonic();
   facts.config_error = config_error;
   for (const ConfigWarning& doubt : context.settings.doubts) facts.doubts.push_back(doubt.message);
+  facts.bucket_aside = !policy.s3_error.empty();
   facts.recurring = policy.recurring && !config_error;
   facts.off_on_purpose = policy.off_on_purpose;
   facts.off_reason = policy.off_reason;

@@ -30,6 +30,7 @@ struct StatusFacts {
   // Why the policy, or all of the settings, is not known.
   std::optional<Error> config_error;
   std::vector<std::string> doubts;  // Settings::doubts
+  bool bucket_aside = false;        // one is configured, but its settings cannot be used
   bool recurring = false;
   bool off_on_purpose = false;  // where not recurring: cluster.yml says so
   std::string off_reason;

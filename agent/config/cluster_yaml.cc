@@ -28,13 +28,18 @@ void warn_of_unknown_keys(const YamlMap& map, KeyLevel level, const Warnings& do
                           Warnings& warnings) {
   for (const YamlMap::Entry& entry : map.entries()) {
     if (entry.ours) continue;
-    Place place = map.place_of(entry.key);
-    place.key = shown(place.key);
+    Place place = map.place();
+    place.line = entry.line;
+    if (!entry.value.IsNull()) place.key += "." + shown_key(entry.written);
     const std::string line = fmt::format("{}:{}:", place.file, place.line);
     const bool in_doubt =
         std::any_of(doubts.begin(), doubts.end(),
                     [&](const ConfigWarning& doubt) { return doubt.message.starts_with(line); });
     if (in_doubt) continue;
+    if (entry.value.IsNull()) {  // it may be a secret's second line
+      warnings.push_back({at(place) + "an unknown key without a value, ignored"});
+      continue;
+    }
     warnings.push_back({fmt::format("{}unknown key, ignored; the nearest known one is '{}'",
                                     at(place), nearest_key(entry.key, names_of(level)))});
   }

@@ -75,7 +75,7 @@ void KeyDoubts::add(const Place& place, std::string_view what) {
 Place KeyDoubts::place_at(const YamlMap& map, const std::string& key, size_t offset) const {
   const TextPosition position = position_of(text_, offset);
   Place place = map.place();
-  place.key = place.key.empty() ? shown(key) : place.key + "." + shown(key);
+  place.key = place.key.empty() ? shown_key(key) : place.key + "." + shown_key(key);
   place.line = position.line;
   place.column = position.column;
   return place;

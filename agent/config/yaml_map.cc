@@ -142,6 +142,18 @@ std::string_view shape_of(const YAML::Node& node) {
   return node.IsMap() ? "a map" : node.IsSequence() ? "a list" : "a single value";
 }
 
+std::string shown_key(std::string_view key) {
+  constexpr size_t kLongest = 40;
+  const auto is_word = [](unsigned char c) {
+    return c >= 0x80 || isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  };
+  const auto end = std::find_if_not(key.begin(), key.end(), is_word);
+  std::string_view word = key.substr(0, static_cast<size_t>(end - key.begin()));
+  if (const auto odd = find_odd_character(word, Odd::kAny)) word = word.substr(0, odd->offset);
+  if (word.size() > kLongest) word = "";
+  return word.size() == key.size() ? std::string(word) : std::string(word) + "...";
+}
+
 Result<YamlMap> YamlMap::read(const Place& place, const YAML::Node& node, KeyLevel level) {
   YamlMap map;
   map.place_ = place;

@@ -30,6 +30,10 @@ bool is_unset(const YAML::Node& node);
 // "a map", "a list", "a single value", "nothing"
 std::string_view shape_of(const YAML::Node& node);
 
+// A key that nobody knows as a message shows it: its first word. What follows may be a secret whose
+// colon or space is missing.
+std::string shown_key(std::string_view key);
+
 class YamlMap {
  public:
   struct Entry {
