@@ -471,7 +471,8 @@ TEST(Member, NamesTheEndpointWhereTheStreamIsNotWhole) {
 
 // Empty messages that come slowly: the transfer stalls before there are many of them.
 TEST(Member, SaysThatTheDatabaseCannotBeReadWhereTheStreamRanDry) {
-  FakeReply dry = network_error("no progress for 60 seconds");
+  FakeReply dry;
+  dry.error = Error{ErrorKind::kUnavailable, "no progress for 60 seconds", "", true, 28};
   dry.grpc_status.clear();  // the stream has not ended
   dry.body = snapshot_message(100, "abc") + snapshot_message(100, "") + snapshot_message(100, "");
   etcd.script["Snapshot"] = {dry};
