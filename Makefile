@@ -59,7 +59,7 @@ endif
 
 # --- sources: the way of the data is the way through the folders -------------------------------
 base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc agent/base/http_loop.cc \
-	agent/base/http_transfer.cc agent/base/http_trust.cc \
+	agent/base/http_stall.cc agent/base/http_transfer.cc agent/base/http_trust.cc \
 	agent/base/x509.cc agent/base/human.cc agent/base/digest.cc agent/base/rate_limit.cc \
 	agent/base/json.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
@@ -99,7 +99,7 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
-	tests/unit/base/http_bulk_test.cc \
+	tests/unit/base/http_bulk_test.cc tests/unit/base/http_stall_test.cc \
 	tests/unit/fakes/certificates.cc
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \

@@ -23,9 +23,6 @@ constexpr long kUploadBufferBytes = 256 * 1024;
 constexpr int64_t kExpectBytes = 1 << 20;
 constexpr long kExpectTimeoutMs = 1000;
 
-// Bytes a second: a file of gigabytes that goes slower comes to no end.
-constexpr long kLeastFileSpeed = 1024;
-
 struct CurlDeleter {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
@@ -145,7 +142,7 @@ class CurlClient final : public HttpClient {
     ES_TRY(set_request(request, headers.get()));
     ES_TRY(set_connection(request));
     ES_TRY(set_callbacks(transfer, detail));
-    const CURLcode code = drive_transfer(multi_.get(), handle_.get(), request, can_prepare_);
+    const CURLcode code = drive_transfer(multi_.get(), handle_.get(), transfer, can_prepare_);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
     if (code != CURLE_OK) renew_handle();
@@ -155,7 +152,13 @@ class CurlClient final : public HttpClient {
       return {};
     }
     if (transfer.called_off()) return std::move(*transfer.failure);
-    return map_error(code, detail, trust_, request);
+    Error error = map_error(code, detail, trust_, request);
+    // The time of the whole request is over, as in a stall (http_stall.cc).
+    if (code == CURLE_OPERATION_TIMEDOUT && transfer.peer_talks && !request.file_body) {
+      error.retryable = false;
+      error.hint = kBusyPeerHint;
+    }
+    return error;
   }
 
  private:
@@ -301,10 +304,6 @@ class CurlClient final : public HttpClient {
 #endif
     set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout_s));
-    if (!times_stalls(request)) {
-      set(CURLOPT_LOW_SPEED_LIMIT, request.file_body ? kLeastFileSpeed : 1L);
-      set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout_s));
-    }
     set(CURLOPT_TIMEOUT, static_cast<long>(request.total_timeout_s));
     set(CURLOPT_TCP_KEEPALIVE, 1L);
     set(CURLOPT_NOSIGNAL, 1L);

@@ -54,8 +54,16 @@ struct HttpRequest {
   // time.
   bool bulk_response = false;
   int connect_timeout_s = 10;  // TCP and TLS handshake
-  // No byte for so long is an error; of a file_body without `rate`: less than 1 KiB a second.
+  // A stall, which is an error: for so long less progress than `least_bytes_per_s`. Progress are
+  // bytes of a file_body that the peer has acknowledged (time spent waiting for `rate` aside), and
+  // what `progress` counts. Headers, interim answers and frames of HTTP/2 are none, and neither is
+  // a body that is shorter than the least, as long as it does not end. The time between the
+  // request's last byte and the end of a short answer is thus limited by it, too.
   int stall_timeout_s = 60;
+  // Faster than any transfer that comes to an end goes; 0: a byte within stall_timeout_s is enough.
+  int least_bytes_per_s = 1024;
+  // Called from perform(): how much of the response was of use; null: each byte of its body is.
+  std::function<int64_t()> progress;
   int total_timeout_s = 0;                         // 0 = none
   std::optional<Nanoseconds> deadline;             // Clock::monotonic() of the whole cycle's end
   ErrorKind error_kind = ErrorKind::kUnavailable;  // of network errors
@@ -83,7 +91,8 @@ class HttpClient {
   // Performs the request; `body` gets the response body piece by piece, whatever the status is.
   // Errors: the sink's own; kCancelled on a stop request or `cancel`; kStorage where file_body
   // cannot be read or is shorter than it says; kConfig where libcurl cannot use a certificate file;
-  // else request.error_kind, retryable, with curl's code and text.
+  // else request.error_kind, retryable, with curl's code and text. Not retryable is a stall during
+  // which the peer went on to send (of a file_body it is).
   // The response headers are complete in `response` before the first byte of the body arrives.
   virtual Result<void> perform(const HttpRequest& request, HttpResponse& response,
                                ByteSink& body) = 0;

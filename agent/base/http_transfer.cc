@@ -9,6 +9,18 @@
 namespace etcd_snapshot {
 namespace {
 
+// Of one request, interim answers and trailers among them. A server's are a few KiB; libcurl limits
+// a single one, but not how many come.
+constexpr size_t kMaxHeadBytes = 1 << 20;
+
+Error endless_head(const HttpRequest& request) {
+  Error error;
+  error.kind = request.error_kind;
+  error.message = origin(request.url) + ": more than 1 MiB of headers, which is no answer";
+  error.hint = kBusyPeerHint;
+  return error;
+}
+
 Error short_file(const FileRange& file, int64_t found) {
   Error error;
   error.kind = ErrorKind::kStorage;
@@ -54,10 +66,6 @@ int64_t body_bytes(const HttpRequest& request) {
   return request.file_body ? request.file_body->size : static_cast<int64_t>(request.body.size());
 }
 
-bool times_stalls(const HttpRequest& request) {
-  return request.rate != nullptr || request.bulk_response;
-}
-
 bool Transfer::called_off() {
   if (!request.after_stop && stop_requested()) {
     failure = cancelled_error();
@@ -83,26 +91,14 @@ bool Transfer::must_end() {
   return true;
 }
 
-bool Transfer::stalled(curl_off_t moved) {
-  const Nanoseconds now = RealClock().monotonic();
-  if (moved != std::exchange(moved_bytes, moved)) moved_at = now;
-  if (!times_stalls(request) || now - moved_at < std::chrono::seconds(request.stall_timeout_s)) {
-    return false;
-  }
-  Error error;
-  error.kind = request.error_kind;
-  error.message = origin(request.url) + ": no byte moved for " +
-                  std::to_string(request.stall_timeout_s) + " seconds";
-  error.hint = kStallHint;
-  error.retryable = true;
-  error.code = CURLE_OPERATION_TIMEDOUT;
-  failure = std::move(error);
-  return true;
-}
-
 size_t on_header(char* data, size_t size, size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
   HttpResponse& response = transfer.response;
+  transfer.head_bytes += size * count;
+  if (transfer.head_bytes > kMaxHeadBytes) {
+    transfer.failure = endless_head(transfer.request);
+    return 0;
+  }
   const std::string_view line = trim({data, size * count});
   if (line.starts_with("HTTP/")) {
     // A status line begins a response; an earlier one (100 Continue) is not the answer.
@@ -126,6 +122,7 @@ size_t on_header(char* data, size_t size, size_t count, void* user) noexcept {
 
 size_t on_body(char* data, size_t size, size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
+  transfer.received_bytes += static_cast<int64_t>(size * count);
   auto written = transfer.sink.write(as_bytes({data, size * count}));
   if (written) return size * count;
   transfer.failure = written.take_error();
@@ -147,7 +144,7 @@ size_t on_read(char* buffer, size_t size, size_t count, void* user) noexcept {
       granted = request.rate->take(static_cast<int64_t>(wanted));
     }
     wanted = static_cast<size_t>(granted);
-    transfer.moved_at = RealClock().monotonic();
+    transfer.progress_at = RealClock().monotonic();
   } else if (transfer.must_end()) {
     return CURL_READFUNC_ABORT;
   }
@@ -166,9 +163,8 @@ int on_seek(void* user, curl_off_t offset, int whence) noexcept {
   return CURL_SEEKFUNC_OK;
 }
 
-int on_progress(void* user, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) noexcept {
-  auto& transfer = *static_cast<Transfer*>(user);
-  return transfer.must_end() || transfer.stalled(received + sent) ? 1 : 0;
+int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept {
+  return static_cast<Transfer*>(user)->must_end() ? 1 : 0;
 }
 
 }  // namespace etcd_snapshot

@@ -12,6 +12,9 @@
 namespace etcd_snapshot {
 
 constexpr char kStallHint[] = "the peer accepted the connection or its address, but did not go on";
+constexpr char kBusyPeerHint[] =
+    "the peer is alive, but does not go on: look at its log, and at a proxy or load balancer "
+    "between";
 
 struct Transfer {
   Transfer(const HttpRequest& to_send, HttpResponse& answer, ByteSink& body)
@@ -25,19 +28,19 @@ struct Transfer {
   bool headers_done = false;
   bool continued = false;        // an interim 100 came (RFC 9110, 15.2.1)
   int64_t sent_bytes = 0;        // of the request's body, since it was begun last
+  int64_t received_bytes = 0;    // of the response's body
+  size_t head_bytes = 0;         // of all headers and trailers
   std::optional<Error> failure;  // of ours, to be returned instead of libcurl's
 
-  // For `stalled`: how many bytes moved in all, and when that was seen to change last.
-  curl_off_t moved_bytes = 0;
-  Nanoseconds moved_at = RealClock().monotonic();
+  // For StallWatch: when progress was seen last, or libcurl was kept waiting by us.
+  Nanoseconds progress_at = RealClock().monotonic();
+  // From StallWatch: whether bytes of any kind came lately.
+  bool peer_talks = false;
 
   // A stop request or request.cancel: sets `failure`.
   bool called_off();
   // The same, or the deadline is over.
   bool must_end();
-  // Whether stalls are timed here and no byte moved for the stall timeout, time spent waiting for
-  // the rate aside: sets `failure`.
-  bool stalled(curl_off_t moved);
 };
 
 // CURLOPT_HEADERFUNCTION, WRITEFUNCTION, READFUNCTION, SEEKFUNCTION and XFERINFOFUNCTION; `user` is
@@ -49,10 +52,6 @@ int on_seek(void* user, curl_off_t offset, int origin) noexcept;
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept;
 
 int64_t body_bytes(const HttpRequest& request);
-// Whether Transfer::stalled() looks for stalls and libcurl does not. Its own check cannot tell a
-// stall from a wait for `rate`, and begins anew with each pause that ends, as those of a bulk
-// response do (http_loop.cc).
-bool times_stalls(const HttpRequest& request);
 std::string_view trim(std::string_view text);
 // The part of a URL that a message names: scheme, host and port, never a query.
 std::string origin(const std::string& url);

@@ -241,8 +241,13 @@ Result<void> Member::snapshot(SnapshotReceiver& receiver) {
   Guard guard(response, stream);
   HttpRequest call = request(kSnapshot, "");
   call.bulk_response = true;
+  call.progress = [&stream] { return stream.blob_bytes(); };
   if (auto done = http_->perform(call, response, guard); !done) {
     Error error = done.take_error();
+    // Few of them in a long time, where something between holds them up.
+    if (error.kind == ErrorKind::kUnavailable && stream.ran_dry()) {
+      return explain(stream.unreadable(), response);
+    }
     if (error.kind == ErrorKind::kUnavailable && stream.blob_bytes() > 0 && error.hint.empty()) {
       error.hint = "it went away in the middle of the stream: look at the member's log";
     }

@@ -9,6 +9,8 @@ namespace {
 constexpr int kRemainingBytes = 2;
 constexpr int kBlob = 3;
 constexpr int64_t kDigestBytes = 32;
+// No etcd that can read its file sends one; so many are a loop, and cost it half a processor.
+constexpr int kManyEmptyMessages = 1000;
 
 Error malformed(const std::string& what) {
   Error error;
@@ -32,7 +34,7 @@ Result<void> SnapshotStream::write(Bytes bytes) {
       bytes = bytes.subspan(count);
       run_left_ -= count;
       message_left_ -= count;
-      if (run_left_ == 0) next_field();
+      if (run_left_ == 0) ES_TRY(next_field());
       continue;
     }
     ES_TRY(step(static_cast<uint8_t>(bytes.front())));
@@ -53,6 +55,21 @@ Result<void> SnapshotStream::finish() const {
   return error;
 }
 
+Error SnapshotStream::unreadable() const {
+  Error error;
+  error.kind = ErrorKind::kUnavailable;
+  error.message =
+      "the member cannot read its database file to the end: it sends empty messages after " +
+      std::to_string(blob_bytes_) + " bytes";
+  if (remaining_ > 0) error.message += ", " + std::to_string(remaining_) + " were still to come";
+  error.hint =
+      "take the snapshot from another member ([etcd] endpoints); look at this member's disk "
+      "(journalctl -k) and at the file member/snap/db in its data directory, then replace the "
+      "member "
+      "(etcdctl member remove, etcdctl member add)";
+  return error;
+}
+
 // One byte of anything but payload.
 Result<void> SnapshotStream::step(uint8_t byte) {
   if (state_ == State::kPrefix) {
@@ -63,8 +80,8 @@ Result<void> SnapshotStream::step(uint8_t byte) {
     for (int i = 1; i < 5; ++i) message_left_ = message_left_ << 8 | prefix_[i];
     prefix_bytes_ = 0;
     remaining_ = 0;  // proto3 leaves out a field that is zero
-    next_field();
-    return {};
+    message_blob_ = blob_bytes_;
+    return next_field();
   }
   --message_left_;
   if (shift_ > 63) return malformed("a number of more than ten bytes");
@@ -106,8 +123,7 @@ Result<void> SnapshotStream::end_varint() {
         if (value > INT64_MAX / 2) return malformed("a remaining_bytes that no database has");
         remaining_ = static_cast<int64_t>(value);
       }
-      next_field();
-      return {};
+      return next_field();
     case State::kLength:
       begin_bytes(value, field_ == kBlob ? State::kBlob : State::kSkip);
       break;
@@ -118,7 +134,7 @@ Result<void> SnapshotStream::end_varint() {
     return malformed("a field that goes beyond its message");
   }
   if (state_ == State::kBlob) ES_TRY(begin_blob());
-  if ((state_ == State::kBlob || state_ == State::kSkip) && run_left_ == 0) next_field();
+  if ((state_ == State::kBlob || state_ == State::kSkip) && run_left_ == 0) ES_TRY(next_field());
   if ((state_ == State::kVarint || state_ == State::kLength) && message_left_ == 0) {
     return malformed("a field that goes beyond its message");
   }
@@ -126,14 +142,40 @@ Result<void> SnapshotStream::end_varint() {
 }
 
 Result<void> SnapshotStream::begin_blob() {
-  if (begun_) return {};
+  if (begun_) return check_length();
   begun_ = true;
   // remaining_bytes counts the database behind this blob; the digest comes on top of it.
-  return receiver_.begin(remaining_ + static_cast<int64_t>(run_left_) + kDigestBytes);
+  announced_ = remaining_ + static_cast<int64_t>(run_left_) + kDigestBytes;
+  return receiver_.begin(announced_);
 }
 
-void SnapshotStream::next_field() {
-  state_ = message_left_ > 0 ? State::kTag : State::kPrefix;
+// A stream without end would fill the disk.
+Result<void> SnapshotStream::check_length() const {
+  if (blob_bytes_ + static_cast<int64_t>(run_left_) <= announced_) return {};
+  Error error;
+  error.kind = ErrorKind::kUnverified;
+  error.message = "the snapshot stream goes on after the " + std::to_string(announced_) +
+                  " bytes that it announced";
+  error.hint = "check that the address is etcd's client port and that nothing between changes it";
+  error.retryable = true;
+  return error;
+}
+
+Result<void> SnapshotStream::next_field() {
+  if (message_left_ > 0) {
+    state_ = State::kTag;
+    return {};
+  }
+  state_ = State::kPrefix;
+  return end_message();
+}
+
+Result<void> SnapshotStream::end_message() {
+  if (blob_bytes_ > message_blob_ || (begun_ && remaining_ == 0)) {
+    empty_messages_ = 0;
+    return {};
+  }
+  return ++empty_messages_ < kManyEmptyMessages ? Result<void>() : unreadable();
 }
 
 void SnapshotStream::begin_bytes(uint64_t count, State state) {

@@ -26,14 +26,23 @@ class SnapshotStream final : public ByteSink {
  public:
   explicit SnapshotStream(SnapshotReceiver& receiver) : receiver_(receiver) {}
 
-  // Errors: kUnavailable for what is no such stream, the receiver's own.
+  // Errors: kUnavailable for what is no such stream, and for one that does not go on (see
+  // unreadable()); kUnverified for one that does not end; the receiver's own.
   Result<void> write(Bytes bytes) override;
 
   // After the end of the body: an error (kUnverified, retryable) when it ended inside a message, or
   // when etcd still had bytes to send.
   Result<void> finish() const;
 
+  // Bytes of the database and its digest so far: what is progress.
   int64_t blob_bytes() const { return blob_bytes_; }
+
+  // Whether etcd's last message held nothing, although bytes are still to come. Its file ends
+  // before its database does, or cannot be read: etcd takes no error for the end, and sends such
+  // messages for ever (server/etcdserver/api/v3rpc/maintenance.go, 3.4 to 3.7).
+  bool ran_dry() const { return empty_messages_ > 0; }
+  // The error for it; not retryable: the member's disk is what has to be looked at.
+  Error unreadable() const;
 
  private:
   enum class State { kPrefix, kTag, kVarint, kLength, kBlob, kSkip };
@@ -41,7 +50,9 @@ class SnapshotStream final : public ByteSink {
   Result<void> step(uint8_t byte);
   Result<void> end_varint();
   Result<void> begin_blob();
-  void next_field();
+  Result<void> check_length() const;
+  Result<void> end_message();
+  Result<void> next_field();
   void begin_bytes(uint64_t count, State state);
 
   SnapshotReceiver& receiver_;
@@ -56,6 +67,9 @@ class SnapshotStream final : public ByteSink {
   int64_t remaining_ = 0;
   int64_t blob_bytes_ = 0;
   bool begun_ = false;
+  int64_t announced_ = 0;     // of database and digest
+  int64_t message_blob_ = 0;  // blob_bytes_ at the beginning of the message
+  int empty_messages_ = 0;    // in a row
 };
 
 }  // namespace etcd_snapshot

@@ -22,7 +22,9 @@ struct S3Client::Call {
   std::string body{};
   const FileRange* file = nullptr;
   std::string payload_sha256 = kEmptySha256;
-  int patience_s = 0;  // for silence, where the settings say less
+  // For a server that is at work and says nothing, or that it still is: where the settings say
+  // less.
+  int patience_s = 0;
   // Which refusals are answers, too.
   bool (*accepts)(long status, const S3Fault& fault) = nullptr;
 

@@ -15,8 +15,10 @@ namespace {
 // Every other answer is a few lines; four threads may read one at a time.
 constexpr size_t kMaxShortAnswerBytes = 256 << 10;
 constexpr int kCleanUpS = 10;
-// Of calls without a file. S3 may take minutes to complete an upload, and sends spaces meanwhile or
-// nothing (API Reference, CompleteMultipartUpload; Call::patience_s).
+// Of calls without a file. S3 may take minutes to complete an upload, and sends spaces meanwhile
+// (API Reference, CompleteMultipartUpload; every 5 s: ceph/ceph#68980, every 10 s:
+// minio/minio#7198) or nothing (Call::patience_s). The spaces are no progress, so this is what ends
+// them.
 constexpr int kCallS = 600;
 constexpr double kFirstPauseS = 0.5, kMaxPauseS = 20;
 constexpr int kMaxAskedS = 60;
@@ -130,6 +132,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   request.proxy = settings.proxy;
   request.proxy_from_environment = settings.proxy.empty();
   request.stall_timeout_s = std::max(settings.stall_timeout_s, call.patience_s);
+  if (call.patience_s > 0) request.least_bytes_per_s = 0;
   request.total_timeout_s = after_stop_ ? kCleanUpS : call.file != nullptr ? 0 : kCallS;
   if (!after_stop_) request.deadline = session_.deadline;
   request.error_kind = ErrorKind::kRemote;

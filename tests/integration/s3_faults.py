@@ -97,6 +97,17 @@ def trickle(bytes_per_s):
     return lambda exchange: exchange.forward(bytes_per_s=bytes_per_s)
 
 
+def repeat(again, first=b"", seconds=0.1):
+    """Bytes of an answer as they are, then the same ones again and again."""
+    def act(exchange):
+        exchange.drain()
+        exchange.link.sendall(first)
+        while True:
+            exchange.weather.pause(seconds)
+            exchange.link.sendall(again)
+    return act
+
+
 def cut_answer(after_bytes):
     """The right answer; the connection is closed in the middle of its body."""
     return lambda exchange: exchange.forward(cut_after=after_bytes)

@@ -468,3 +468,44 @@ TEST(Member, NamesTheEndpointWhereTheStreamIsNotWhole) {
     CHECK_FALSE(result.error().hint.empty());
   }
 }
+
+// Empty messages that come slowly: the transfer stalls before there are many of them.
+TEST(Member, SaysThatTheDatabaseCannotBeReadWhereTheStreamRanDry) {
+  FakeReply dry;
+  dry.error = Error{ErrorKind::kUnavailable, "no progress for 60 seconds", "", true, 28};
+  dry.grpc_status.clear();  // the stream has not ended
+  dry.body = snapshot_message(100, "abc") + snapshot_message(100, "") + snapshot_message(100, "");
+  etcd.script["Snapshot"] = {dry};
+  Recorder recorder;
+  const auto result = member().snapshot(recorder);
+  CHECK_FALSE(result.ok());
+  CHECK_TRUE(result.error().kind == ErrorKind::kUnavailable);
+  CHECK_FALSE(result.error().retryable);
+  CHECK_TRUE(holds(result.error().message, std::string(kUrl) + ": the member cannot read"));
+  CHECK_TRUE(holds(result.error().hint, "another member"));
+}
+
+TEST(Member, CountsTheDatabaseForProgressAndNothingElse) {
+  FakeReply reply;
+  reply.body = snapshot_message(1, "abc") + snapshot_message(1, "");
+  etcd.script["Snapshot"] = {reply};
+  int64_t progress = -1;
+  // While the stream is there to be asked.
+  class Asking final : public HttpClient {
+   public:
+    Asking(FakeEtcd& etcd, int64_t& seen) : etcd_(etcd), seen_(seen) {}
+    Result<void> perform(const HttpRequest& request, HttpResponse& response,
+                         ByteSink& body) override {
+      auto done = etcd_.perform(request, response, body);
+      seen_ = request.progress();
+      return done;
+    }
+
+   private:
+    FakeEtcd& etcd_;
+    int64_t& seen_;
+  } http(etcd, progress);
+  Recorder recorder;
+  CHECK_FALSE(Member(http, endpoint, timeouts).snapshot(recorder).ok());
+  LONGS_EQUAL(3, progress);
+}

@@ -225,3 +225,63 @@ TEST(SnapshotStream, GivesTheErrorOfTheReceiverAsItIs) {
     LONGS_EQUAL(ENOSPC, outcome.error->code);
   }
 }
+
+// etcd 3.4 to 3.7 takes an error while it reads its file for the end of the file, and sends this
+// until somebody hangs up (siderolabs/talos#14212 and etcd-io/etcd#10298 are of clients that did
+// not).
+TEST(SnapshotStream, EndsAfterManyMessagesWithoutABlob) {
+  const std::string database = fake_database(4096);
+  std::string empty_blob;
+  put_varint_field(empty_blob, 2, 3096);
+  put_bytes_field(empty_blob, 3, "");
+  std::string none;
+  put_varint_field(none, 2, 3096);
+  for (const std::string& message :
+       {rich_message(3096, ""), grpc_frame(empty_blob), grpc_frame(none)}) {
+    std::string body = snapshot_message(3096, database.substr(0, 1000));
+    for (int i = 0; i < 1000; ++i) body += message;
+    for (const size_t piece : {size_t{7}, body.size()}) {
+      const Error error = error_of(body, piece);
+      CHECK_TRUE(error.kind == ErrorKind::kUnavailable);
+      CHECK_FALSE(error.retryable);
+      STRCMP_CONTAINS("cannot read its database file to the end", error.message.c_str());
+      STRCMP_CONTAINS("after 1000 bytes, 3096 were still to come", error.message.c_str());
+      STRCMP_CONTAINS("etcdctl member remove", error.hint.c_str());
+    }
+  }
+}
+
+TEST(SnapshotStream, EndsWhereAllMessagesAreWithoutABlob) {
+  std::string body;
+  for (int i = 0; i < 1000; ++i) body += snapshot_message(4096, "");
+  const Error error = error_of(body);
+  CHECK_FALSE(error.retryable);
+  STRCMP_CONTAINS("after 0 bytes", error.message.c_str());
+}
+
+TEST(SnapshotStream, KnowsThatItRanDry) {
+  Recorder recorder;
+  SnapshotStream stream(recorder);
+  const auto feed_one = [&](const std::string& message) {
+    CHECK_TRUE(stream.write(as_bytes(message)).ok());
+  };
+  CHECK_FALSE(stream.ran_dry());
+  feed_one(snapshot_message(6, "abc"));
+  CHECK_FALSE(stream.ran_dry());
+  feed_one(snapshot_message(6, ""));
+  CHECK_TRUE(stream.ran_dry());
+  feed_one(snapshot_message(3, "def"));
+  CHECK_FALSE(stream.ran_dry());
+}
+
+TEST(SnapshotStream, EndsWhereMoreComesThanWasAnnounced) {
+  const std::string database = fake_database(4096);
+  std::string body = snapshot_body(database, 1000);
+  for (int i = 0; i < 10; ++i) body += snapshot_message(1000, database);
+  Recorder recorder;
+  const Outcome outcome = feed(body, 100, recorder);
+  CHECK_TRUE(outcome.error.has_value());
+  CHECK_TRUE(outcome.error->kind == ErrorKind::kUnverified);
+  STRCMP_CONTAINS("after the 4128 bytes that it announced", outcome.error->message.c_str());
+  LONGS_EQUAL(4096 + 32, recorder.content.size());
+}
