@@ -112,6 +112,33 @@ TEST(CommandStatus, CountsOnProvenSnapshotsOfThisHostAlone) {
   STRCMP_EQUAL(ahead.c_str(), found.here.future_example.c_str());
 }
 
+// A host that was renamed (k3s-io/k3s#8182).
+TEST(CommandStatus, SaysWhoseTheProvenSnapshotsAre) {
+  lab.context.host = "nodea";
+  lab.add_snapshot(2h);
+  lab.add_snapshot(30min);
+  lab.context.host = "nodeb";
+  const Printed renamed = status();
+  LONGS_EQUAL(2, renamed.code);
+  STRCMP_CONTAINS("CRITICAL: no proven snapshot of this host (nodeb) in ", renamed.out.c_str());
+  STRCMP_CONTAINS(": the 2 proven ones there are, the newest of them, of nodea\n",
+                  renamed.out.c_str());
+  LONGS_EQUAL(2, json()["local"]["of_other_hosts"].get<int>());
+  options.json = false;
+  lab.add_snapshot(10min);
+  STRCMP_CONTAINS("OK: the newest proven snapshot is 10m old", status().out.c_str());
+}
+
+TEST(CommandStatus, TellsOfABucketWhereTheLastCycleFailed) {
+  lab.with_bucket();
+  add_both(30min);
+  STRCMP_CONTAINS(", nothing is missing\n", status().out.c_str());
+  write_state(R"({"finished":"2018-05-04T18:10:20Z","exit_code":76})");
+  const Printed failed = status();
+  LONGS_EQUAL(1, failed.code);
+  STRCMP_CONTAINS(", no name is missing, but the last cycle failed there\n", failed.out.c_str());
+}
+
 TEST(CommandStatus, TakesASnapshotThatNamesNoHostForItsOwn) {
   lab.context.host.clear();
   const std::string file = lab.add_snapshot(3h);
