@@ -218,9 +218,11 @@ void check_etcd(const Context& context, Findings& findings) {
   }
   const UnixSeconds now = context.clock.now();
   list_candidates(*candidates, findings);
-  MemberChoice choice(
-      context.http, *candidates,
-      {.connect_timeout_s = etcd.connect_timeout_s, .stall_timeout_s = etcd.stall_timeout_s}, now);
+  MemberChoice choice(context.http, *candidates,
+                      {.connect_timeout_s = etcd.connect_timeout_s,
+                       .stall_timeout_s = etcd.stall_timeout_s,
+                       .deadline = {}},
+                      now);
   auto connection = choice.next();
   if (!connection) {
     findings.fail(connection.error());

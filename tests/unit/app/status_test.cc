@@ -1,6 +1,7 @@
 // status: what it finds in directory, bucket and state, and how it says so.
 #include <nlohmann/json.hpp>
 
+#include "../fakes/certificates.h"
 #include "commands/commands.h"
 #include "commands/status_gather.h"
 #include "lab.h"
@@ -127,6 +128,49 @@ TEST(CommandStatus, SaysWhoseTheProvenSnapshotsAre) {
   options.json = false;
   lab.add_snapshot(10min);
   STRCMP_CONTAINS("OK: the newest proven snapshot is 10m old", status().out.c_str());
+}
+
+// What the end of a file shows without reading all of it. A byte that changed in the middle is
+// verify's to find.
+TEST(CommandStatus, SeesAnArchiveThatWasCutOrLostItsEnd) {
+  const struct {
+    const char* what;
+    void (*damage)(std::string&);
+  } rows[] = {
+      {"cut off", [](std::string& bytes) { bytes.pop_back(); }},
+      {"half of it", [](std::string& bytes) { bytes.resize(bytes.size() / 2); }},
+      {"a block lost", [](std::string& bytes) { bytes.erase(64, 512); }},
+      {"longer", [](std::string& bytes) { bytes.insert(64, 512, 'x'); }},
+      {"its end zeroed",
+       [](std::string& bytes) { bytes.replace(bytes.size() - 30, 30, 30, '\0'); }},
+      {"all zeroed", [](std::string& bytes) { bytes.assign(bytes.size(), '\0'); }},
+      {"empty", [](std::string& bytes) { bytes.clear(); }},
+  };
+  const std::string file = lab.add_snapshot(10min);
+  const std::string whole = lab.scratch.read("snapshots/" + file);
+  for (const auto& row : rows) {
+    std::string bytes = whole;
+    row.damage(bytes);
+    lab.scratch.write("snapshots/" + file, bytes);
+    CHECK_FALSE_TEXT(facts().newest.has_value(), row.what);
+    LONGS_EQUAL_TEXT(1, facts().here.unproven, row.what);
+    LONGS_EQUAL_TEXT(2, status().code, row.what);
+  }
+}
+
+TEST(CommandStatus, WarnsOfACertificateThatExpiresSoon) {
+  lab.add_snapshot(10min);
+  const UnixSeconds now = lab.clock.now();
+  const auto client = make_certificate("client", now - 24h, now + 72h);
+  lab.scratch.write("cert.pem", client.certificate);
+  lab.scratch.write("key.pem", client.key);
+  EtcdSettings& etcd = lab.settings.host.etcd;
+  etcd.endpoints = {"https://127.0.0.1:2379"};
+  etcd.cert_file = lab.scratch.path("cert.pem");
+  etcd.key_file = lab.scratch.path("key.pem");
+  const Printed printed = status();
+  LONGS_EQUAL(1, printed.code);
+  STRCMP_CONTAINS("cert.pem expires in 3d", printed.out.c_str());
 }
 
 TEST(CommandStatus, TellsOfABucketWhereTheLastCycleFailed) {
