@@ -75,7 +75,8 @@ archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/wr
 	agent/archive/manifest_reader.cc
 store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
 	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
-	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc
+	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc \
+	agent/store/ownership.cc
 s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/xml.cc \
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
@@ -85,7 +86,7 @@ systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/syst
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
-	agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/news.cc agent/cycle.cc \
+	agent/certificates.cc agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/news.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
@@ -118,7 +119,8 @@ archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_tes
 store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc \
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
-	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
+	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc \
+	tests/unit/store/ownership_test.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
@@ -137,6 +139,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc test
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
 	tests/unit/app/status_verdict_test.cc \
 	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \
+	tests/unit/app/check_test.cc tests/unit/fakes/certificates.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
 

@@ -267,6 +267,13 @@ std::string format_metrics(const Metrics& metrics) {
   page.gauge("etcd_snapshot_retention_snapshots",
              "How many snapshots are kept, where that is configured instead of a time.",
              metrics.retention_snapshots);
+  if (!metrics.certificates.empty()) {
+    constexpr std::string_view kExpiry = "etcd_snapshot_certificate_expiry_timestamp_seconds";
+    page.family(kExpiry, "When the certificate expires that a run needs.");
+    for (const auto& [use, valid_until] : metrics.certificates) {
+      page.sample(kExpiry, fmt::format("{{certificate=\"{}\"}}", use), number(valid_until));
+    }
+  }
   page.gauge("etcd_snapshot_directory_free_bytes",
              "What is free on the file system of the snapshots.", metrics.free_bytes);
   page.gauge("etcd_snapshot_directory_size_bytes", "The size of the file system of the snapshots.",

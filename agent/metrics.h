@@ -43,6 +43,9 @@ struct Metrics {
   std::optional<Nanoseconds> interval, retention;
   std::optional<int64_t> retention_snapshots;  // where a number counts, instead of retention
 
+  // Until when the certificates are valid that a cycle depends on, by their use (certificates.h).
+  std::map<std::string_view, UnixSeconds> certificates;
+
   // The file system of the snapshots.
   std::optional<int64_t> free_bytes, total_bytes;
 };

@@ -8,6 +8,7 @@
 
 #include "base/go_duration.h"
 #include "store/lock.h"
+#include "store/ownership.h"
 #include "store/pki_bundle.h"
 #include "systemd/message_ids.h"
 
@@ -168,8 +169,7 @@ std::optional<int64_t> Offsite::backlog(const SnapshotDirectory& directory) cons
 
 // Proven ones of this host. Others have whoever took them; what nobody proved is nobody's.
 bool Offsite::belongs_there(const StoredSnapshot& local) const {
-  return local.name && local.manifest &&
-         (local.name->host.empty() || local.name->host == sanitize_host(context_.host));
+  return local.manifest && is_of_host(sanitize_host(context_.host), local);
 }
 
 void Offsite::remember() {

@@ -1,5 +1,6 @@
 #include "prune.h"
 
+#include "store/ownership.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -67,11 +68,17 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   }
   plan.history_break = look_for_break(context, plan.snapshots, accepted, state.member);
 
+  const std::string own_host = sanitize_host(context.host);
   std::vector<RetentionEntry> entries;
   entries.reserve(plan.snapshots.size());
   for (const StoredSnapshot& snapshot : plan.snapshots) {
     entries.push_back(
         retention_entry(snapshot.file_name, snapshot.name, snapshot.manifest.has_value()));
+    // A name without a host may be another's all the same: its manifest tells.
+    if (snapshot.name && !is_of_host(own_host, snapshot)) {
+      const std::string owner = owner_of(*snapshot.name, snapshot.manifest);
+      entries.back().host = owner == own_host ? snapshot.name->host : owner;
+    }
     if (state.in_bucket) entries.back().in_bucket = state.in_bucket(snapshot);
   }
 

@@ -1,6 +1,10 @@
 #include "run_metrics.h"
 
+#include <algorithm>
+
+#include "certificates.h"
 #include "store/directory.h"
+#include "store/ownership.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -16,6 +20,16 @@ void add_policy(const HostSettings& settings, const Policy& policy, Metrics& fig
   }
 }
 
+void add_certificates(const HostSettings& settings, const Policy* policy, UnixSeconds now,
+                      Metrics& figures) {
+  Settings all;
+  all.host = settings;
+  if (policy != nullptr) all.policy = *policy;
+  for (const UsedCertificate& certificate : used_certificates(all, now)) {
+    figures.certificates[certificate.use] = certificate.valid_until;
+  }
+}
+
 // The newest proven snapshot speaks for a run that took none. One that is dated in the future says
 // nothing of how old the newest is.
 void add_directory(const HostSettings& settings, const std::string& host, UnixSeconds now,
@@ -28,20 +42,17 @@ void add_directory(const HostSettings& settings, const std::string& host, UnixSe
   }
   const auto snapshots = directory->list();
   if (!snapshots) return;
-  const std::string own_host = sanitize_host(host);
-  int64_t kept = 0;
-  for (const StoredSnapshot& snapshot : *snapshots) {
-    if (!snapshot.name) continue;
-    ++kept;
-    if (figures.last_success || !snapshot.manifest) continue;
-    if (snapshot.name->kind != SnapshotKind::kRolling || snapshot.name->time > now) continue;
-    if (sanitize_host(snapshot.manifest->host) != own_host) continue;
-    figures.last_success = snapshot.name->time;
-    figures.archive_bytes = snapshot.size_bytes;
-    figures.database_bytes = snapshot.manifest->database_bytes;
-    figures.revision = snapshot.manifest->revision;
-  }
-  figures.local.kept = kept;
+  figures.local.kept =
+      std::count_if(snapshots->begin(), snapshots->end(),
+                    [](const StoredSnapshot& snapshot) { return snapshot.name.has_value(); });
+  if (figures.last_success) return;
+  const StoredSnapshot* const newest =
+      newest_proven(*snapshots, sanitize_host(host), now, Kinds::kRecurring);
+  if (newest == nullptr) return;
+  figures.last_success = newest->name->time;
+  figures.archive_bytes = newest->size_bytes;
+  figures.database_bytes = newest->manifest->database_bytes;
+  figures.revision = newest->manifest->revision;
 }
 
 }  // namespace
@@ -75,6 +86,7 @@ void record_run(const HostSettings& settings, const Policy* policy, const std::s
   figures.version = ETCD_SNAPSHOT_VERSION;
   figures.last_run = clock.now();
   if (policy != nullptr) add_policy(settings, *policy, figures);
+  add_certificates(settings, policy, clock.now(), figures);
   add_directory(settings, host, clock.now(), figures);
   // A directory that was read and holds none is an answer, too.
   const bool unread = !figures.local.kept;
@@ -102,6 +114,7 @@ void record_snapshot(const HostSettings& settings, const Policy& policy, const s
   figures.last_success.reset();
   figures.interval.reset();
   add_policy(settings, policy, figures);
+  add_certificates(settings, &policy, clock.now(), figures);
   add_directory(settings, host, clock.now(), figures);
   if (!figures.local.kept) return;
   [[maybe_unused]] const auto written = write_metrics(path, figures);

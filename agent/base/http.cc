@@ -361,6 +361,10 @@ Result<std::unique_ptr<HttpClient>> make_curl_client(const std::string& user_age
   return std::unique_ptr<HttpClient>(std::make_unique<CurlClient>(handle, multi, user_agent));
 }
 
+bool never_connected(const Error& error) {
+  return error.code == CURLE_COULDNT_CONNECT || error.code == CURLE_COULDNT_RESOLVE_HOST;
+}
+
 std::string curl_version_text() {
   return curl_version();
 }

@@ -98,6 +98,10 @@ class HttpClient {
                                ByteSink& body) = 0;
 };
 
+// Whether an error of perform() says that no connection came about, so that nothing is known of
+// what listens there: the address is not known, or nobody answers.
+bool never_connected(const Error& error);
+
 // libcurl; keeps connections open between requests. One per thread.
 Result<std::unique_ptr<HttpClient>> make_curl_client(const std::string& user_agent);
 

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 
@@ -156,6 +157,20 @@ std::string validity_problem(const CertificateInfo& certificate, const std::stri
     return {};
   }
   return about + " (subject " + certificate.subject + "; the clock says " + utc_text(now) + ")";
+}
+
+const CertificateInfo& last_valid(const std::vector<CertificateInfo>& bundle, UnixSeconds now) {
+  const auto rank = [now](const CertificateInfo& one) {
+    return std::pair(one.not_before <= now && now <= one.not_after, one.not_after);
+  };
+  return *std::max_element(
+      bundle.begin(), bundle.end(),
+      [&](const CertificateInfo& a, const CertificateInfo& b) { return rank(a) < rank(b); });
+}
+
+std::string validity_problem(const std::vector<CertificateInfo>& bundle, const std::string& path,
+                             UnixSeconds now) {
+  return validity_problem(last_valid(bundle, now), path, now);
 }
 
 }  // namespace etcd_snapshot

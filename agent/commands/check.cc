@@ -6,10 +6,11 @@
 #include "base/exit_code.h"
 #include "base/go_duration.h"
 #include "base/human.h"
-#include "base/x509.h"
+#include "certificates.h"
 #include "commands/check_bucket.h"
 #include "commands/commands.h"
 #include "commands/findings.h"
+#include "commands/status_verdict.h"
 #include "etcd/connect.h"
 #include "news.h"
 #include "prune.h"
@@ -17,6 +18,7 @@
 #include "store/directory.h"
 #include "store/history.h"
 #include "store/lock.h"
+#include "store/ownership.h"
 #include "store/pki_bundle.h"
 #include "store/run_state.h"
 #include "store/space.h"
@@ -57,10 +59,10 @@ void check_policy(const Context& context, const ConfigPaths& paths,
   for (const ConfigWarning& doubt : context.settings.doubts) findings.fail(doubt_error(doubt));
   for (const ConfigWarning& warning : context.settings.warnings) findings.warn(warning.message);
   if (!policy.recurring || paths.cluster_file != kDefaultClusterFile) return;
-  const auto timer = unit_active_state("etcd-snapshot.timer");
-  if (timer && *timer != "active") {
-    findings.warn("etcd-snapshot.timer is " + *timer + ": nothing starts the cycles",
-                  "systemctl enable --now etcd-snapshot.timer");
+  const auto schedule = read_schedule("etcd-snapshot");
+  if (!schedule) return;
+  if (const auto problem = timer_problem(*schedule)) {
+    findings.warn(problem->state + ": nothing starts the cycles", problem->hint);
   }
 }
 
@@ -90,7 +92,6 @@ void check_directory(const Context& context, Findings& findings) {
     findings.fail(snapshots.error());
     return;
   }
-  const StoredSnapshot* newest = nullptr;
   int count = 0;
   const UnixSeconds now = context.clock.now();
   for (const StoredSnapshot& snapshot : *snapshots) {
@@ -100,13 +101,19 @@ void check_directory(const Context& context, Findings& findings) {
       findings.warn(snapshot.file_name + " is dated in the future",
                     "check the clock (timedatectl); it stays until its time has come and gone");
     }
-    if (newest == nullptr && snapshot.manifest) newest = &snapshot;
   }
-  if (newest != nullptr) {
+  const std::string own_host = sanitize_host(context.host);
+  if (const auto* newest = newest_proven(*snapshots, own_host, now, Kinds::kAll)) {
     findings.ok(fmt::format("{} in {}, the newest proven one is {} old: {}", count, path,
                             human_age(now - newest->name->time), newest->file_name));
   } else {
-    findings.note(fmt::format("{} in {}, none of them proven by this agent", count, path));
+    findings.note(fmt::format("{} in {}, none of them proven by this agent on this host ({})",
+                              count, path, context.host));
+  }
+  if (const OthersSnapshots others = proven_of_others(*snapshots, own_host); others.count > 0) {
+    findings.note(fmt::format(
+        "{} of other hosts in {}, the newest of {}: they stay until somebody deletes them",
+        others.count, path, others.newest_owner));
   }
   if (const int64_t hold_s = clock_hold(context, read_run_state(runtime_directory())); hold_s > 0) {
     findings.warn("the clock was set ahead: nothing is pruned for " +
@@ -128,6 +135,7 @@ void check_space(const Context& context, const MemberStatus& status, Findings& f
   if (!directory) return;  // told already
   const auto snapshots = directory->list();
   const auto space = directory->free_space();
+  if (!space) findings.fail(space.error());
   if (!snapshots || !space) return;
   const int64_t needed = estimate_archive_bytes(
       status.database_bytes, context.settings.host.snapshots.compression, *snapshots);
@@ -151,19 +159,54 @@ void check_space(const Context& context, const MemberStatus& status, Findings& f
   }
 }
 
-void check_validity(const std::string& path, UnixSeconds now, Findings& findings) {
-  const auto certificates = read_certificates(path);
-  if (!certificates) return;  // told by check_certificates
-  const CertificateInfo& first = certificates->front();
-  const std::string problem = validity_problem(first, path, now);
-  if (!problem.empty()) {
-    findings.warn(problem, "renew it, or set the clock");
-  } else if (first.not_after - now < kSoon) {
-    findings.warn(
-        fmt::format("{} is valid for only {} more", path, human_age(first.not_after - now)),
-        "renew it");
-  } else {
-    findings.ok(fmt::format("{} is valid until {}", path, format_utc(first.not_after)));
+// Until when the certificates in the candidate's files are valid.
+void check_validity(const Candidate& candidate, UnixSeconds now, Findings& findings) {
+  Settings settings;
+  EtcdSettings& etcd = settings.host.etcd;
+  etcd.endpoints = {candidate.endpoint.url};
+  etcd.ca_file = candidate.endpoint.tls.ca_file;
+  etcd.cert_file = candidate.endpoint.tls.cert_file;
+  etcd.key_file = candidate.endpoint.tls.key_file;
+  for (const UsedCertificate& certificate : used_certificates(settings, now)) {
+    const std::string warning = expiry_warning(certificate, now);
+    if (warning.empty()) {
+      findings.ok(fmt::format("{} is valid until {}", certificate.place,
+                              format_utc(certificate.valid_until)));
+    } else {
+      findings.warn(warning, "renew it, or set the clock (timedatectl)");
+    }
+  }
+}
+
+// Which of the candidates the next run asks, and what is known of them without asking.
+void list_candidates(const std::vector<Candidate>& candidates, Findings& findings) {
+  for (const Candidate& candidate : candidates) {
+    const std::string& certificate = candidate.endpoint.tls.cert_file;
+    findings.note(fmt::format("{} (from {}{})", candidate.endpoint.url, candidate.source,
+                              certificate.empty() ? "" : ", certificate " + certificate));
+    for (const std::string& note : candidate.notes) findings.note(note);
+  }
+}
+
+bool same_place(const Endpoint& a, const Endpoint& b) {
+  return a.url == b.url && a.tls.cert_file == b.tls.cert_file;
+}
+
+// As far as run goes before it writes: a member that answers may still refuse its snapshot, and
+// then the next one is asked.
+void check_stream(MemberChoice& choice, Connection first, Findings& findings) {
+  std::optional<Connection> connection(std::move(first));
+  for (;;) {
+    const auto announced_bytes = connection->member.try_snapshot();
+    if (announced_bytes) {
+      return findings.ok(fmt::format("{} sends its snapshot: {}", connection->member.url(),
+                                     human_bytes(*announced_bytes)));
+    }
+    choice.pass_over(announced_bytes.error(), MemberChoice::Then::kAny);
+    auto next = choice.next();
+    if (!next) return findings.fail(next.error());
+    findings.note("not taken: " + announced_bytes.error().message);
+    connection.emplace(std::move(*next));
   }
 }
 
@@ -176,18 +219,25 @@ void check_etcd(const Context& context, Findings& findings) {
     return;
   }
   const UnixSeconds now = context.clock.now();
-  for (const Candidate& candidate : *candidates) {
-    const TlsFiles& tls = candidate.endpoint.tls;
-    findings.note(fmt::format("{} (from {}{})", candidate.endpoint.url, candidate.source,
-                              tls.cert_file.empty() ? "" : ", certificate " + tls.cert_file));
-    if (!tls.cert_file.empty()) check_validity(tls.cert_file, now, findings);
-    if (!tls.ca_file.empty()) check_validity(tls.ca_file, now, findings);
-  }
-  const auto connection = connect_member(context.http, *candidates,
-                                         {etcd.connect_timeout_s, etcd.stall_timeout_s, {}}, now);
+  list_candidates(*candidates, findings);
+  MemberChoice choice(context.http, *candidates,
+                      {.connect_timeout_s = etcd.connect_timeout_s,
+                       .stall_timeout_s = etcd.stall_timeout_s,
+                       .deadline = {}},
+                      now);
+  auto connection = choice.next();
   if (!connection) {
     findings.fail(connection.error());
+    for (const Candidate& candidate : *candidates) check_validity(candidate, now, findings);
     return;
+  }
+  for (const Candidate& candidate : *candidates) {
+    if (same_place(candidate.endpoint, connection->member.endpoint())) {
+      check_validity(candidate, now, findings);
+    } else if (const auto note = check_certificates(candidate.endpoint, now);
+               note && !note->empty()) {
+      findings.note("not used: " + *note);  // nobody renews what nobody needs
+    }
   }
   for (const std::string& reason : connection->passed_over) findings.note("not taken: " + reason);
   const MemberStatus& status = connection->status;
@@ -209,6 +259,7 @@ void check_etcd(const Context& context, Findings& findings) {
                   "snapshots go on, but nothing is pruned until it is well");
   }
   check_space(context, status, findings);
+  check_stream(choice, std::move(*connection), findings);
 }
 
 void check_bundle(const Context& context, Findings& findings) {
@@ -219,13 +270,15 @@ void check_bundle(const Context& context, Findings& findings) {
   findings.note("kept as " + std::string(kPkiBundleName) + ": " + yes_no(wanted));
   if (!wanted) return;
   const std::string source = pki.directory.empty() ? find_pki_directory() : pki.directory;
-  if (source.empty()) {
-    findings.warn("neither /etc/kubernetes/ssl nor /etc/kubernetes/pki is there",
-                  "set [pki] directory, or bundle = no");
-  } else if (access(source.c_str(), R_OK | X_OK) != 0) {
-    findings.fail(system_error(ErrorKind::kConfig, "cannot read", source));
+  if (source.empty() && pki.bundle == BundleMode::kAuto) {
+    findings.note("neither /etc/kubernetes/ssl nor /etc/kubernetes/pki exists: nothing to bundle");
+    return;
+  }
+  const std::string directory = source.empty() ? "/etc/kubernetes/ssl" : source;
+  if (const auto files = read_pki_sources(directory)) {
+    findings.ok(fmt::format("{} files taken from {}", *files, directory));
   } else {
-    findings.ok("taken from " + source);
+    findings.fail(files.error());
   }
 }
 

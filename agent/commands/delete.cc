@@ -5,6 +5,7 @@
 #include "commands/delete_object.h"
 #include "store/directory.h"
 #include "store/lock.h"
+#include "store/ownership.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -36,7 +37,8 @@ bool has_newer(const Context& context, const std::vector<StoredSnapshot>& snapsh
   const UnixSeconds now = context.clock.now();
   const std::string own_host = sanitize_host(context.host);
   const auto line_of = [&](const StoredSnapshot& one) {
-    return one.name->host.empty() ? own_host : one.name->host;
+    const std::string owner = owner_of(*one.name, one.manifest);
+    return owner.empty() ? own_host : owner;
   };
   return std::any_of(snapshots.begin(), snapshots.end(), [&](const StoredSnapshot& other) {
     return &other != &snapshot && other.name && other.manifest &&

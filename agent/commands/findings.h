@@ -2,16 +2,12 @@
 // code.
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "base/exit_code.h"
 #include "base/result.h"
 
 namespace etcd_snapshot {
-
-// A certificate that ends sooner than this deserves a look.
-inline constexpr auto kSoon = std::chrono::days(30);
 
 class Findings {
  public:

@@ -12,6 +12,7 @@
 #include "commands/remote_list.h"
 #include "commands/table.h"
 #include "store/directory.h"
+#include "store/ownership.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -57,6 +58,12 @@ nlohmann::json to_json_object(const Row& row, UnixSeconds now) {
     object["host"] = manifest.host;
   }
   return object;
+}
+
+// Whether it is another host's and its name does not say so.
+bool is_hidden_anothers(const Row& row, const std::string& own_host) {
+  const SnapshotName& name = *row.snapshot.name;
+  return name.host.empty() && !is_of_host(own_host, name, row.snapshot.manifest);
 }
 
 std::vector<std::string> to_row(const Row& row, UnixSeconds now) {
@@ -140,12 +147,23 @@ void print_table(const Context& context, const Answer& answer, UnixSeconds now) 
     }
     return;
   }
-  const TableRow heading = {"NAME", "AGE", "SIZE", "WHERE", "KIND", "REVISION", "PROVEN"};
+  TableRow heading = {"NAME", "AGE", "SIZE", "WHERE", "KIND", "REVISION", "PROVEN"};
+  const std::string own_host = sanitize_host(context.host);
+  bool with_hosts = false;
+  for_each_row(answer, [&](const Row& row) { with_hosts |= is_hidden_anothers(row, own_host); });
+  if (with_hosts) heading.emplace_back("HOST");
+  const auto cells = [&](const Row& row) {
+    TableRow line = to_row(row, now);
+    if (!with_hosts) return line;
+    const std::string owner = owner_of(*row.snapshot.name, row.snapshot.manifest);
+    line.push_back(owner.empty() ? "-" : owner);
+    return line;
+  };
   TableWidths widths;
   widths.measure(heading);
   int64_t bytes = 0, count = 0, remote_bytes = 0, remote_count = 0;
   for_each_row(answer, [&](const Row& row) {
-    widths.measure(to_row(row, now));
+    widths.measure(cells(row));
     if (row.local) bytes += row.snapshot.size_bytes, ++count;
     if (row.remote) remote_bytes += row.snapshot.size_bytes, ++remote_count;
   });
@@ -153,7 +171,7 @@ void print_table(const Context& context, const Answer& answer, UnixSeconds now) 
     return number == 1 ? "1 snapshot" : fmt::format("{} snapshots", number);
   };
   fmt::print("{}", widths.line(heading));
-  for_each_row(answer, [&](const Row& row) { fmt::print("{}", widths.line(to_row(row, now))); });
+  for_each_row(answer, [&](const Row& row) { fmt::print("{}", widths.line(cells(row))); });
   fmt::print("{} in {}, {}\n", counted(count), path, human_bytes(bytes));
   if (remote_count > 0)
     fmt::print("{} in the bucket, {}\n", counted(remote_count), human_bytes(remote_bytes));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/exit_code.h"
 #include "base/go_duration.h"
 #include "base/human.h"
 #include "commands/commands.h"
@@ -72,7 +73,13 @@ std::string bucket_line(const StatusFacts& facts) {
   const StatusFacts::Bucket& bucket = *facts.bucket;
   if (bucket.error) return not_known(*bucket.error);
   const std::string there = fmt::format("{} in {}", counted(bucket.count), bucket.url);
-  if (bucket.missing == 0) return there + ", nothing is missing";
+  if (bucket.missing == 0) {
+    // What failed there need not show in the list.
+    const bool failed =
+        facts.last_run && !facts.last_run->killed && facts.last_run->exit_status == kExitRemote;
+    return there + (failed ? ", no name is missing, but the last cycle failed there"
+                           : ", nothing is missing");
+  }
   return fmt::format("{}, {} not uploaded yet ({}), the oldest {} old", there,
                      counted(bucket.missing), human_bytes(bucket.missing_bytes),
                      human_age(facts.now - bucket.oldest_missing));
@@ -210,6 +217,7 @@ Json local_json(const StatusFacts& facts) {
                  {"error", error_or_null(here.error)}};
   if (here.error) return object;
   object["count"] = here.count;
+  object["of_other_hosts"] = here.others.count;
   object["size_bytes"] = here.size_bytes;
   if (!here.space) return object;
   object["free_bytes"] = here.space->free_bytes;

@@ -8,6 +8,7 @@
 #include "offsite.h"
 #include "s3/ledger.h"
 #include "store/lock.h"
+#include "store/ownership.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -82,7 +83,7 @@ class BucketLook {
         if (candidate.name.compression == Compression::kNone) all_told_ = false;
         continue;
       }
-      if (sanitize_host((*manifest)->host) != own_host_) continue;
+      if (!is_of_host(own_host_, candidate.name, *manifest)) continue;
       return std::optional(StoredSnapshot{candidate.object.file_name, std::move(candidate.name),
                                           candidate.object.size_bytes, std::move(*manifest)});
     }
@@ -104,7 +105,8 @@ class BucketLook {
     if (name) ++count_;
     const auto known = by_name_.find(object.file_name);
     if (known != by_name_.end() && is_known(wanted_[known->second], object, name)) return;
-    if (!name || name->time > now_ || name->time <= newest_here_ || !is_of(own_host_, *name)) {
+    if (!name || name->time > now_ || name->time <= newest_here_ ||
+        !is_of_host(own_host_, *name, std::nullopt)) {
       return;
     }
     newer_.push_back({std::move(object), std::move(*name)});
@@ -197,10 +199,6 @@ Result<void> ask_bucket(Context& context, const SnapshotDirectory* directory, Na
 }
 
 }  // namespace
-
-bool is_of(const std::string& own_host, const SnapshotName& name) {
-  return name.host.empty() || name.host == own_host;
-}
 
 // Whoever waits for a check has no patience: fewer retries, shorter stalls.
 void note_bucket(const Context& context, const SnapshotDirectory* directory,

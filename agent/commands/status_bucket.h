@@ -19,9 +19,6 @@ struct Wanted {
   std::vector<std::string> alike{};  // objects of its name and size that may be another host's
 };
 
-// Whether the name says no other host.
-bool is_of(const std::string& own_host, const SnapshotName& name);
-
 // Fills facts.bucket, and goes on with facts.newest. `wanted`: newest first; `directory` is where
 // they lie, and may be null where there are none.
 void note_bucket(const Context& context, const SnapshotDirectory* directory,

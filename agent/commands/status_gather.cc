@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "base/go_duration.h"
+#include "certificates.h"
 #include "commands/status_bucket.h"
 #include "news.h"
 #include "prune.h"
 #include "store/lock.h"
+#include "store/ownership.h"
 #include "store/run_state.h"
 #include "store/space.h"
 
@@ -18,13 +20,6 @@ using std::chrono::seconds;
 
 // Hosts that share a directory need not have the same second.
 constexpr seconds kOthersClock{60};
-
-// Whether it was taken by this host. A directory may be shared, or hold a copy of a neighbour's,
-// and the name need not tell.
-bool is_own(const std::string& own_host, const StoredSnapshot& snapshot) {
-  const std::string& host = snapshot.manifest->host;
-  return host.empty() || sanitize_host(host) == own_host;
-}
 
 // The directory as the policy sees it. A history that cannot be read keeps everything, as in a
 // cycle.
@@ -72,10 +67,12 @@ std::vector<Wanted> note_snapshots(const PrunePlan& plan, const std::string& own
       ++facts.here.future;
       facts.here.future_example = snapshot.file_name;
     }
-    if (!snapshot.manifest || !is_of(own_host, *snapshot.name)) continue;
+    if (!snapshot.manifest || !is_of_host(own_host, snapshot)) continue;
     wanted.push_back({.snapshot = &snapshot, .expired = plan.deletes(i)});
-    if (facts.newest || snapshot.name->time > facts.now || !is_own(own_host, snapshot)) continue;
-    facts.newest = {snapshot, true, false};
+  }
+  facts.here.others = proven_of_others(plan.snapshots, own_host);
+  if (const auto* newest = newest_proven(plan.snapshots, own_host, facts.now, Kinds::kAll)) {
+    facts.newest = {*newest, true, false};
   }
   return wanted;
 }
@@ -112,6 +109,7 @@ StatusFacts gather_status(Context& context, std::optional<Nanoseconds> max_age,
                           std::optional<ScheduleState> schedule) {
   const Policy& policy = context.settings.policy;
   StatusFacts facts;
+  facts.host = context.host;
   facts.since_boot = context.clock.monotonic();
   facts.config_error = config_error;
   for (const ConfigWarning& doubt : context.settings.doubts) facts.doubts.push_back(doubt.message);
@@ -145,6 +143,12 @@ StatusFacts gather_status(Context& context, std::optional<Nanoseconds> max_age,
     }
   }
   facts.now = context.clock.now();
+  if (!config_error) {
+    for (const UsedCertificate& certificate : used_certificates(context.settings, facts.now)) {
+      std::string warning = expiry_warning(certificate, facts.now);
+      if (!warning.empty()) facts.certificates.push_back(std::move(warning));
+    }
+  }
   if (policy.s3) note_bucket(context, directory ? &*directory : nullptr, wanted, facts);
   const RunState state = read_run_state(runtime_directory());
   if (config_error) note_last_interval(state, facts);

@@ -58,6 +58,9 @@ class Judge {
       look_at_space();
       look_at_pruning();
     }
+    for (const std::string& warning : facts_.certificates) {
+      add(Health::kWarning, "certificate", warning, "renew it, or set the clock (timedatectl)");
+    }
     std::stable_sort(verdict_.reasons.begin(), verdict_.reasons.end(),
                      [](const StatusReason& a, const StatusReason& b) {
                        return rank(a.health) > rank(b.health);
@@ -77,9 +80,7 @@ class Judge {
   }
 
   bool timer_is_dead() const {
-    return facts_.schedule && (facts_.schedule->timer.load_state != "loaded" ||
-                               facts_.schedule->timer.active_state != "active" ||
-                               facts_.schedule->timer.sub_state == "elapsed");
+    return facts_.schedule && timer_problem(*facts_.schedule).has_value();
   }
 
   // Whether no cycle can have come to an end yet: after a boot, or after the timer was started for
@@ -170,6 +171,12 @@ class Judge {
       return;
     }
     std::string message = fmt::format("no proven snapshot in {}{}", here.directory, bucket_says);
+    if (here.others.count > 0) {
+      message = fmt::format(
+          "no proven snapshot of this host ({}) in {}{}: the {} there {} of {}", facts_.host,
+          here.directory, bucket_says, counted(here.others.count, "proven one"),
+          here.others.count == 1 ? "is" : "are, the newest of them,", here.others.newest_owner);
+    }
     if (here.unproven > 0) {
       message += fmt::format(" ({} there that this agent has not proven)", here.unproven);
     }
@@ -184,13 +191,12 @@ class Judge {
   void look_at_timer() {
     if (!facts_.schedule) return;
     const TimerState& timer = facts_.schedule->timer;
-    if (timer_is_dead()) {
+    if (const auto problem = timer_problem(*facts_.schedule)) {
       const auto age = facts_.age();
       // Nothing mends this by itself: what is overdue stays so.
       const bool overdue = !age || *age > limits_.warning;
-      const auto [state, hint] = what_is_wrong_with(timer);
       add(overdue ? Health::kCritical : Health::kWarning, "timer",
-          "etcd-snapshot.timer " + state + ": nothing starts the cycles", hint);
+          problem->state + ": nothing starts the cycles", problem->hint);
       return;
     }
     if (timer.file_state == "disabled") {
@@ -203,25 +209,6 @@ class Judge {
           "etcd-snapshot.timer or cluster.yml has changed, and systemd goes by what it read before",
           "systemctl daemon-reload");
     }
-  }
-
-  static std::pair<std::string, std::string> what_is_wrong_with(const TimerState& timer) {
-    if (timer.load_state == "masked") {
-      return {"is masked",
-              "systemctl unmask etcd-snapshot.timer && systemctl enable --now "
-              "etcd-snapshot.timer"};
-    }
-    if (timer.load_state == "not-found") {
-      return {"is not installed", "install the package again, then: systemctl daemon-reload"};
-    }
-    if (timer.load_state != "loaded") {
-      return {"cannot be loaded (" + timer.load_state + ")",
-              "systemctl status etcd-snapshot.timer says why"};
-    }
-    if (timer.active_state == "active") {
-      return {"has no next run", "systemctl restart etcd-snapshot.timer"};
-    }
-    return {"is " + timer.active_state, "systemctl enable --now etcd-snapshot.timer"};
   }
 
   void look_at_last_run() {
@@ -378,6 +365,34 @@ AgeLimits age_limits(Nanoseconds interval) {
   // The longest interval that can be written would not fit thrice.
   const Nanoseconds capped = std::min<Nanoseconds>(interval, hours(24 * 366 * 50));
   return {capped + margin, 3 * capped + margin};
+}
+
+std::optional<TimerProblem> timer_problem(const ScheduleState& schedule) {
+  const TimerState& timer = schedule.timer;
+  const std::string name = "etcd-snapshot.timer ";
+  const std::string enable = "systemctl enable --now etcd-snapshot.timer";
+  if (timer.load_state == "masked") {
+    return TimerProblem{name + "is masked", "systemctl unmask etcd-snapshot.timer && " + enable};
+  }
+  if (timer.load_state == "not-found") {
+    return TimerProblem{name + "is not installed",
+                        "install the package again, then: systemctl daemon-reload"};
+  }
+  if (timer.load_state != "loaded") {
+    return TimerProblem{name + "cannot be loaded (" + timer.load_state + ")",
+                        "systemctl status etcd-snapshot.timer says why"};
+  }
+  if (timer.active_state != "active") {
+    return TimerProblem{name + "is " + timer.active_state, enable};
+  }
+  if (timer.sub_state == "elapsed") {
+    return TimerProblem{name + "has no next run", "systemctl restart etcd-snapshot.timer"};
+  }
+  if (schedule.service.load_state == "masked") {
+    return TimerProblem{"etcd-snapshot.service is masked",
+                        "systemctl unmask etcd-snapshot.service"};
+  }
+  return std::nullopt;
 }
 
 StatusVerdict judge(const StatusFacts& facts) {

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "store/directory.h"
 #include "store/history.h"
+#include "store/ownership.h"
 #include "systemd/unit_state.h"
 
 namespace etcd_snapshot {
@@ -26,6 +27,7 @@ std::string_view health_word(Health health);
 struct StatusFacts {
   UnixSeconds now;
   Nanoseconds since_boot{};
+  std::string host;  // the name of this host
 
   // Why the policy, or all of the settings, is not known.
   std::optional<Error> config_error;
@@ -52,7 +54,8 @@ struct StatusFacts {
     bool missing = false;        // there is no such directory
     int64_t count = 0, size_bytes = 0;
     int64_t unproven = 0;  // of `count`
-    int64_t future = 0;    // dated well after `now`
+    OthersSnapshots others;
+    int64_t future = 0;  // dated well after `now`
     std::string future_example;
     std::optional<FreeSpace> space;
     std::optional<int64_t> next_bytes;  // an estimate of what the next snapshot takes
@@ -90,6 +93,8 @@ struct StatusFacts {
     bool learner = false;
   } cluster;
 
+  std::vector<std::string> certificates;  // a warning each, of those that a cycle depends on
+
   std::optional<ScheduleState> schedule;  // nullopt: systemd was not asked, or did not answer
 
   bool running() const { return schedule && schedule->service.running(); }
@@ -120,6 +125,13 @@ struct StatusVerdict {
   std::string summary;                // one line, without the word
   std::vector<StatusReason> reasons;  // the worst first; empty: all is well
 };
+
+// What keeps the timer from starting cycles, and what to do about it: {"is masked", "systemctl
+// unmask ..."}. nullopt: nothing.
+struct TimerProblem {
+  std::string state, hint;
+};
+std::optional<TimerProblem> timer_problem(const ScheduleState& schedule);
 
 // The worst of its reasons: CRITICAL, then UNKNOWN, then WARNING.
 StatusVerdict judge(const StatusFacts& facts);

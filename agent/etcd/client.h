@@ -65,6 +65,7 @@ class Member {
       : http_(&http), endpoint_(std::move(endpoint)), timeouts_(timeouts) {}
 
   const std::string& url() const { return endpoint_.url; }
+  const Endpoint& endpoint() const { return endpoint_; }
 
   // Gets a token where a user name is set; no user name, or a cluster without RBAC: nothing to do.
   // Errors (all calls): kUnavailable with the endpoint in the message, retryable where time may

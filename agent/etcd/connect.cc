@@ -32,7 +32,7 @@ Result<Connection> connect_one(HttpClient& http, const Candidate& candidate,
   if (!status) {
     Error error = status.take_error();
     // The likely reason for a refused handshake comes first: it is what has to be mended.
-    if (!note.empty() && error.kind == ErrorKind::kUnavailable) {
+    if (!note.empty() && error.kind == ErrorKind::kUnavailable && !never_connected(error)) {
       error.hint = note + ": renew it, or set the clock";
     }
     return error;
@@ -102,7 +102,7 @@ Result<std::string> check_certificates(const Endpoint& endpoint, UnixSeconds now
   std::string note;
   if (!endpoint.tls.ca_file.empty()) {
     ES_ASSIGN(authorities, read_certificates(endpoint.tls.ca_file));
-    note = validity_problem(authorities.front(), endpoint.tls.ca_file, now);
+    note = validity_problem(authorities, endpoint.tls.ca_file, now);
   }
   if (!endpoint.tls.cert_file.empty()) {
     ES_ASSIGN(client, check_key_pair(endpoint.tls.cert_file, endpoint.tls.key_file));
@@ -112,9 +112,20 @@ Result<std::string> check_certificates(const Endpoint& endpoint, UnixSeconds now
   return note;
 }
 
+std::vector<Candidate> valid_first(std::vector<Candidate> candidates, UnixSeconds now) {
+  std::stable_partition(candidates.begin(), candidates.end(), [now](const Candidate& candidate) {
+    const auto note = check_certificates(candidate.endpoint, now);
+    return !note || note->empty();  // one that cannot be read is told in its turn
+  });
+  return candidates;
+}
+
 MemberChoice::MemberChoice(HttpClient& http, std::vector<Candidate> candidates,
                            const EtcdTimeouts& timeouts, UnixSeconds now)
-    : http_(http), candidates_(std::move(candidates)), timeouts_(timeouts), now_(now) {
+    : http_(http),
+      candidates_(valid_first(std::move(candidates), now)),
+      timeouts_(timeouts),
+      now_(now) {
   if (candidates_.size() > 1) timeouts_.patience_s = 0;
 }
 
@@ -168,9 +179,13 @@ Error MemberChoice::none_left() const {
   // What was refused says more than who did not answer; of those, certificates that were found but
   // cannot be read decide over an etcd that does not answer.
   Error all = refusals_.empty() ? errors_.front() : refusals_.front();
-  if (errors_.size() + refusals_.size() == 1) return all;
-  all.message = refusals_.empty() ? "no etcd answered" : "no etcd served a snapshot";
-  for (const std::string& reason : reasons()) all.message += "; " + reason;
+  if (errors_.size() + refusals_.size() > 1) {
+    all.message = refusals_.empty() ? "no etcd answered" : "no etcd served a snapshot";
+    for (const std::string& reason : reasons()) all.message += "; " + reason;
+  }
+  for (const Candidate& candidate : candidates_) {
+    for (const std::string& note : candidate.notes) all.message += "; " + note;
+  }
   for (const auto* errors : {&errors_, &refusals_}) {
     for (const Error& error : *errors) all.retryable = all.retryable || error.retryable;
   }

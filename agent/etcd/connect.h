@@ -29,6 +29,10 @@ Result<std::vector<Candidate>> endpoint_candidates(const EtcdSettings& settings,
 // well.
 Result<std::string> check_certificates(const Endpoint& endpoint, UnixSeconds now);
 
+// The candidates in their order, but those whose client certificate is out of its time behind the
+// others: of several, the one that works is taken.
+std::vector<Candidate> valid_first(std::vector<Candidate> candidates, UnixSeconds now);
+
 // A member that answered, and what it said.
 struct Connection {
   Member member;

@@ -151,8 +151,14 @@ bool is_directory(const std::string& path) {
 
 }  // namespace
 
-Result<PkiBundleOutcome> update_pki_bundle(const SnapshotDirectory& directory,
-                                           const std::string& pki_directory) {
+namespace {
+
+struct PackedBundle {
+  std::string content;
+  int files = 0;
+};
+
+Result<PackedBundle> pack(const std::string& pki_directory) {
   std::vector<Source> sources;
   ES_TRY(collect(pki_directory, kMemberPrefix, sources));
   const std::string etcd = pki_directory + "/" + kEtcdDirectory;
@@ -172,8 +178,22 @@ Result<PkiBundleOutcome> update_pki_bundle(const SnapshotDirectory& directory,
   ES_TRY(bundle.open());
   for (const Source& source : sources) ES_TRY(add_file(bundle, source));
   ES_ASSIGN(content, bundle.finish());
+  return PackedBundle{std::move(content), static_cast<int>(sources.size())};
+}
+
+}  // namespace
+
+Result<int> read_pki_sources(const std::string& pki_directory) {
+  ES_ASSIGN(bundle, pack(pki_directory));
+  return bundle.files;
+}
+
+Result<PkiBundleOutcome> update_pki_bundle(const SnapshotDirectory& directory,
+                                           const std::string& pki_directory) {
+  ES_ASSIGN(bundle, pack(pki_directory));
+  const std::string& content = bundle.content;
   PkiBundleOutcome outcome;
-  outcome.files = static_cast<int>(sources.size());
+  outcome.files = bundle.files;
   if (is_current(directory, content)) return outcome;
   auto written = replace_file_at(directory.fd(), kPkiBundleName, as_bytes(content), 0600);
   if (!written) return written.take_error().within("snapshot directory " + directory.path());

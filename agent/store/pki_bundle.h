@@ -25,6 +25,9 @@ struct PkiBundleOutcome {
 Result<PkiBundleOutcome> update_pki_bundle(const SnapshotDirectory& directory,
                                            const std::string& pki_directory);
 
+// How many files there are to bundle, each of them read: whether update_pki_bundle() can.
+Result<int> read_pki_sources(const std::string& pki_directory);
+
 // The first that exists of RKE's and kubeadm's: /etc/kubernetes/ssl, /etc/kubernetes/pki. Empty if
 // none. `root` is put in front, for tests.
 std::string find_pki_directory(const std::string& root = "");

@@ -161,15 +161,6 @@ std::optional<UnixSeconds> next_elapse(UnitReader& timer) {
 
 }  // namespace
 
-std::optional<std::string> unit_active_state(const std::string& unit) {
-  const Bus bus = open_bus();
-  if (!bus) return std::nullopt;
-  UnitReader reader(bus.get(), unit);
-  std::string state = reader.text(kUnit, "ActiveState");
-  if (!reader.answered()) return std::nullopt;
-  return state;
-}
-
 std::optional<ScheduleState> read_schedule(const std::string& name) {
   const Bus bus = open_bus();
   if (!bus) return std::nullopt;
@@ -183,6 +174,7 @@ std::optional<ScheduleState> read_schedule(const std::string& name) {
   state.timer.next = next_elapse(timer);
   if (!timer.answered()) return std::nullopt;
   UnitReader service(bus.get(), name + ".service");
+  state.service.load_state = service.text(kUnit, "LoadState");
   state.service.active_state = service.text(kUnit, "ActiveState");
   state.service.status_text = service.text(kService, "StatusText");
   state.service.result = service.text(kService, "Result");

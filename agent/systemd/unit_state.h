@@ -10,9 +10,6 @@
 
 namespace etcd_snapshot {
 
-// "active", "inactive", "failed", ...; nullopt: this is no systemd host, or it does not answer.
-std::optional<std::string> unit_active_state(const std::string& unit);
-
 // A timer, in systemd's own words (org.freedesktop.systemd1(5)).
 struct TimerState {
   std::string load_state;           // "loaded", "not-found", "masked", ...
@@ -31,6 +28,7 @@ struct ServiceState {
   int exit_status = 0;                  // of the last run; a signal's number where one ended it
   std::optional<UnixSeconds> started;   // of the run under way, else of the last one
   std::optional<UnixSeconds> finished;  // of the last run; nullopt: none since boot, or it runs
+  std::string load_state{};             // "loaded", "masked", ...
 
   bool running() const { return active_state == "activating" || active_state == "deactivating"; }
 };
@@ -40,7 +38,7 @@ struct ScheduleState {
   ServiceState service;
 };
 
-// NAME.timer and NAME.service; nullopt as above.
+// NAME.timer and NAME.service; nullopt: this is no systemd host, or it does not answer.
 std::optional<ScheduleState> read_schedule(const std::string& name);
 
 }  // namespace etcd_snapshot

@@ -10,7 +10,7 @@ forbid() {
     shift
     if grep -rnE "$pattern" "$@" --include='*.h' --include='*.cc'; then bad=1; fi
 }
-top='(cycle|snapshot|prune|remote_prune|offsite|report|metrics|run_metrics|context)\.h'
+top='(cycle|snapshot|prune|remote_prune|offsite|report|metrics|run_metrics|certificates|context)\.h'
 forbid "#include \"($top|commands/|config/|etcd/|archive/|store/|s3/|systemd/)" agent/base
 forbid "#include \"($top|commands/|etcd/|archive/|store/|s3/|systemd/)" agent/config
 forbid "#include \"($top|commands/|archive/|store/|s3/|systemd/)" agent/etcd

@@ -146,6 +146,20 @@ TEST(CommandsList, ShowsBothPlacesSideBySideNewestFirst) {
   CHECK_TEXT(holds(printed.out, "3 snapshots in the bucket"), printed.out.c_str());
 }
 
+TEST(CommandsList, ShowsWhoseASnapshotIsWhereOneIsAnothers) {
+  add_here(1h);
+  CHECK_FALSE(holds(list().out, "HOST"));
+  lab.context.host = "nodea";
+  const std::string theirs = add_both(2h);
+  lab.context.host = "node-1";
+  lab.scratch.write("snapshots/2018-05-04T15:40:16Z_etcd.zip", "nobody vouches for it");
+  const std::string table = list().out;
+  STRCMP_CONTAINS("  PROVEN  HOST\n", table.c_str());
+  STRCMP_CONTAINS("  yes     node-1\n", table.c_str());
+  STRCMP_CONTAINS("  yes     nodea\n", table.c_str());
+  STRCMP_CONTAINS("  no      -\n", table.c_str());
+}
+
 TEST(CommandsList, SaysTheSameInJson) {
   add_there(3h, 300);
   add_both(2h, 400);

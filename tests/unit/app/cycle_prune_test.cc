@@ -40,6 +40,21 @@ TEST(CyclePrune, DeletesWhatIsOlderThanTheRetentionOnceTheNewOneIsProven) {
   LONGS_EQUAL(4, lab.log.lines.size());
 }
 
+// Names without a host, in a directory that is shared, or on a host that was renamed
+// (k3s-io/k3s#8182): the manifest tells whose a snapshot is.
+TEST(CyclePrune, LeavesSnapshotsWhoseManifestNamesAnotherHost) {
+  lab.context.host = "nodea";
+  const std::string others = lab.add_snapshot(90h);
+  lab.context.host = "";
+  const std::string nobodys = lab.add_snapshot(91h);
+  lab.context.host = "node-1";
+  const std::string own = lab.add_snapshot(92h);
+  LONGS_EQUAL(0, cycle());
+  CHECK_TRUE(lab.has(others));
+  CHECK_FALSE(lab.has(nobodys));
+  CHECK_FALSE(lab.has(own));
+}
+
 TEST(CyclePrune, KeepsTheNewestOneWhateverTheRetention) {
   lab.settings.policy.retention = 0ns;
   LONGS_EQUAL(0, cycle());

@@ -40,6 +40,7 @@ Metrics full() {
   metrics.interval = 5min;
   metrics.retention = 24h;
   metrics.retention_snapshots = 6;
+  metrics.certificates = {{"etcd_client", at(1525459300)}, {"bucket_ca", at(1893456000)}};
   metrics.free_bytes = 1;
   metrics.total_bytes = int64_t{1} << 50;
   return metrics;
@@ -115,6 +116,10 @@ etcd_snapshot_retention_seconds 86400
 # HELP etcd_snapshot_retention_snapshots How many snapshots are kept, where that is configured instead of a time.
 # TYPE etcd_snapshot_retention_snapshots gauge
 etcd_snapshot_retention_snapshots 6
+# HELP etcd_snapshot_certificate_expiry_timestamp_seconds When the certificate expires that a run needs.
+# TYPE etcd_snapshot_certificate_expiry_timestamp_seconds gauge
+etcd_snapshot_certificate_expiry_timestamp_seconds{certificate="bucket_ca"} 1893456000
+etcd_snapshot_certificate_expiry_timestamp_seconds{certificate="etcd_client"} 1525459300
 # HELP etcd_snapshot_directory_free_bytes What is free on the file system of the snapshots.
 # TYPE etcd_snapshot_directory_free_bytes gauge
 etcd_snapshot_directory_free_bytes 1
@@ -158,6 +163,7 @@ TEST(Metrics, ReadsWhatAFormerRunWrote) {
     value->reset();
   }
   expected.retention.reset();
+  expected.certificates.clear();
   former.version = expected.version;
   STRCMP_EQUAL(format_metrics(expected).c_str(), format_metrics(former).c_str());
 }

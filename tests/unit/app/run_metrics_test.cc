@@ -1,6 +1,7 @@
 // What a run tells Prometheus, whatever becomes of it.
 #include "run_metrics.h"
 
+#include "../fakes/certificates.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
@@ -187,6 +188,29 @@ TEST(RunMetrics, TakesNothingForASuccessThatIsNone) {
   LONGS_EQUAL(kExitUnavailable, cycle());
   check("revision", "700");
   check("kept_snapshots{place=\"local\"}", "5");
+}
+
+TEST(RunMetrics, TellsUntilWhenItsCertificatesAreValid) {
+  LONGS_EQUAL(0, cycle());
+  check("certificate_expiry_timestamp_seconds{certificate=\"etcd_client\"}", "(none)");
+  const UnixSeconds now = lab.clock.now();
+  const auto client = make_certificate("client", now - 24h, now + 24h);
+  lab.scratch.write("cert.pem", client.certificate);
+  lab.scratch.write("key.pem", client.key);
+  lab.scratch.write("ca.pem", make_certificate("old", now - 48h, now - 24h).certificate +
+                                  make_certificate("new", now - 24h, now + 48h).certificate);
+  EtcdSettings& etcd = lab.settings.host.etcd;
+  etcd.endpoints = {"https://127.0.0.1:2379"};
+  etcd.ca_file = lab.scratch.path("ca.pem");
+  etcd.cert_file = lab.scratch.path("cert.pem");
+  etcd.key_file = lab.scratch.path("key.pem");
+  LONGS_EQUAL(0, next_cycle());
+  const auto text = [](UnixSeconds time) {
+    return std::to_string(time.time_since_epoch().count());
+  };
+  check("certificate_expiry_timestamp_seconds{certificate=\"etcd_client\"}", text(now + 24h));
+  check("certificate_expiry_timestamp_seconds{certificate=\"etcd_ca\"}", text(now + 48h));
+  check("certificate_expiry_timestamp_seconds{certificate=\"bucket_ca\"}", "(none)");
 }
 
 TEST(RunMetrics, WritesNothingWhereAnotherRunIsInProgress) {

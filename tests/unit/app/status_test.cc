@@ -1,6 +1,7 @@
 // status: what it finds in directory, bucket and state, and how it says so.
 #include <nlohmann/json.hpp>
 
+#include "../fakes/certificates.h"
 #include "commands/commands.h"
 #include "commands/status_gather.h"
 #include "lab.h"
@@ -110,6 +111,76 @@ TEST(CommandStatus, CountsOnProvenSnapshotsOfThisHostAlone) {
   LONGS_EQUAL(6, found.here.count);
   LONGS_EQUAL(1, found.here.future);
   STRCMP_EQUAL(ahead.c_str(), found.here.future_example.c_str());
+}
+
+// A host that was renamed (k3s-io/k3s#8182).
+TEST(CommandStatus, SaysWhoseTheProvenSnapshotsAre) {
+  lab.context.host = "nodea";
+  lab.add_snapshot(2h);
+  lab.add_snapshot(30min);
+  lab.context.host = "nodeb";
+  const Printed renamed = status();
+  LONGS_EQUAL(2, renamed.code);
+  STRCMP_CONTAINS("CRITICAL: no proven snapshot of this host (nodeb) in ", renamed.out.c_str());
+  STRCMP_CONTAINS(": the 2 proven ones there are, the newest of them, of nodea\n",
+                  renamed.out.c_str());
+  LONGS_EQUAL(2, json()["local"]["of_other_hosts"].get<int>());
+  options.json = false;
+  lab.add_snapshot(10min);
+  STRCMP_CONTAINS("OK: the newest proven snapshot is 10m old", status().out.c_str());
+}
+
+// What the end of a file shows without reading all of it. A byte that changed in the middle is
+// verify's to find.
+TEST(CommandStatus, SeesAnArchiveThatWasCutOrLostItsEnd) {
+  const struct {
+    const char* what;
+    void (*damage)(std::string&);
+  } rows[] = {
+      {"cut off", [](std::string& bytes) { bytes.pop_back(); }},
+      {"half of it", [](std::string& bytes) { bytes.resize(bytes.size() / 2); }},
+      {"a block lost", [](std::string& bytes) { bytes.erase(64, 512); }},
+      {"longer", [](std::string& bytes) { bytes.insert(64, 512, 'x'); }},
+      {"its end zeroed",
+       [](std::string& bytes) { bytes.replace(bytes.size() - 30, 30, 30, '\0'); }},
+      {"all zeroed", [](std::string& bytes) { bytes.assign(bytes.size(), '\0'); }},
+      {"empty", [](std::string& bytes) { bytes.clear(); }},
+  };
+  const std::string file = lab.add_snapshot(10min);
+  const std::string whole = lab.scratch.read("snapshots/" + file);
+  for (const auto& row : rows) {
+    std::string bytes = whole;
+    row.damage(bytes);
+    lab.scratch.write("snapshots/" + file, bytes);
+    CHECK_FALSE_TEXT(facts().newest.has_value(), row.what);
+    LONGS_EQUAL_TEXT(1, facts().here.unproven, row.what);
+    LONGS_EQUAL_TEXT(2, status().code, row.what);
+  }
+}
+
+TEST(CommandStatus, WarnsOfACertificateThatExpiresSoon) {
+  lab.add_snapshot(10min);
+  const UnixSeconds now = lab.clock.now();
+  const auto client = make_certificate("client", now - 24h, now + 72h);
+  lab.scratch.write("cert.pem", client.certificate);
+  lab.scratch.write("key.pem", client.key);
+  EtcdSettings& etcd = lab.settings.host.etcd;
+  etcd.endpoints = {"https://127.0.0.1:2379"};
+  etcd.cert_file = lab.scratch.path("cert.pem");
+  etcd.key_file = lab.scratch.path("key.pem");
+  const Printed printed = status();
+  LONGS_EQUAL(1, printed.code);
+  STRCMP_CONTAINS("cert.pem expires in 3d", printed.out.c_str());
+}
+
+TEST(CommandStatus, TellsOfABucketWhereTheLastCycleFailed) {
+  lab.with_bucket();
+  add_both(30min);
+  STRCMP_CONTAINS(", nothing is missing\n", status().out.c_str());
+  write_state(R"({"finished":"2018-05-04T18:10:20Z","exit_code":76})");
+  const Printed failed = status();
+  LONGS_EQUAL(1, failed.code);
+  STRCMP_CONTAINS(", no name is missing, but the last cycle failed there\n", failed.out.c_str());
 }
 
 TEST(CommandStatus, TakesASnapshotThatNamesNoHostForItsOwn) {

@@ -207,6 +207,20 @@ TEST(CheckCertificates, NotesWhatIsOutOfItsTimeWithoutRefusingIt) {
              note->c_str());
 }
 
+// The next authority is put beside the old one before that ends.
+TEST(CheckCertificates, IsContentWithOneValidAuthority) {
+  const std::string old = make_certificate("old", kNow - 48h, kNow - 24h).certificate,
+                    older = make_certificate("older", kNow - 48h, kNow - 36h).certificate,
+                    valid = make_certificate("valid", kNow - 24h, kNow + 24h).certificate;
+  for (const std::string& bundle : {old + valid, valid + old, old + valid + older}) {
+    scratch.write("ca.pem", bundle);
+    STRCMP_EQUAL("", check_certificates(endpoint, kNow)->c_str());
+  }
+  scratch.write("ca.pem", older + old);
+  const auto note = check_certificates(endpoint, kNow);
+  CHECK_TEXT(holds(*note, "CN=old;"), note->c_str());
+}
+
 TEST_GROUP(ConnectMember) {
   FakeEtcd etcd;
   std::vector<Candidate> candidates = {{"first", {"http://a:2379", {}, "", ""}},
@@ -445,9 +459,47 @@ TEST(ConnectMember, HintsAtTheExpiredCertificateWhereTheHandshakeFails) {
       {"first",
        {"https://a:2379", {"", scratch.path("cert.pem"), scratch.path("key.pem")}, "", ""}}};
   CHECK_TRUE(connect().ok());  // the clock may be the wrong one: etcd decides
-  etcd.dead = {"https://a:2379"};
+  etcd.script["Status"] = {network_error("alert certificate expired")};
   const auto refused = connect();
   CHECK_FALSE(refused.ok());
   CHECK_TEXT(holds(refused.error().hint, scratch.path("cert.pem") + " expired on"),
              refused.error().hint.c_str());
+  // Where nobody listens, a certificate is not the reason.
+  etcd.dead = {"https://a:2379"};
+  const auto stopped = connect();
+  CHECK_FALSE(stopped.ok());
+  STRCMP_EQUAL("check that it is running and that the address is right",
+               stopped.error().hint.c_str());
+}
+
+// RKE leaves the certificates of former addresses (rancher/rancher#23827): the one that is valid is
+// tried first, the others keep their turn, as the clock may be the wrong one.
+TEST(ConnectMember, AsksWithAValidCertificateFirst) {
+  const Scratch scratch;
+  const auto put = [&](const std::string& name, UnixSeconds until) {
+    const auto made = make_certificate(name, kNow - 48h, until);
+    scratch.write(name + ".pem", made.certificate);
+    scratch.write(name + "-key.pem", made.key);
+    return TlsFiles{"", scratch.path(name + ".pem"), scratch.path(name + "-key.pem")};
+  };
+  candidates = {{"old", {"https://a:2379", put("old", kNow - 24h), "", ""}},
+                {"new", {"https://a:2379", put("new", kNow + 24h), "", ""}},
+                {"missing", {"https://a:2379", {"", "/missing", "/missing"}, "", ""}}};
+  const auto connection = connect();
+  CHECK_TRUE(connection.ok());
+  STRCMP_EQUAL("new", connection->source.c_str());
+  LONGS_EQUAL(0, connection->passed_over.size());
+  etcd.script["Status"] = {network_error("handshake")};
+  STRCMP_EQUAL("old", connect()->source.c_str());
+}
+
+// What could not be read may be what was looked for.
+TEST(ConnectMember, TellsWhatCouldNotBeReadWhereNothingAnswers) {
+  candidates.resize(1);
+  candidates[0].notes = {"cannot read /etc/default/etcd: Input/output error"};
+  CHECK_TRUE(connect().ok());
+  etcd.dead = {"http://a:2379"};
+  const auto refused = connect();
+  STRCMP_CONTAINS("http://a:2379: Connection refused; cannot read /etc/default/etcd",
+                  refused.error().message.c_str());
 }
