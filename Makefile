@@ -76,7 +76,7 @@ archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/wr
 store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
 	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc
-s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/xml.cc \
+s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/s3/answers.cc agent/s3/xml.cc \
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
 	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc \
@@ -119,7 +119,7 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc
-s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
+s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/providers_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
