@@ -96,6 +96,11 @@ S3Address S3Location::address() const {
   return address_;
 }
 
+std::string S3Location::host() const {
+  const std::lock_guard lock(mutex_);
+  return endpoint_host_;
+}
+
 std::string S3Location::display() const {
   const std::lock_guard lock(mutex_);
   const std::string server = scheme_ + "://" + endpoint_host_ + (port_.empty() ? "" : ":" + port_);

@@ -52,6 +52,7 @@ class S3Location {
   void settle() { unsettled_ = false; }
 
   S3Address address() const;
+  std::string host() const;  // of the server, without port
   // "https://s3.example.com/bucket", for messages.
   std::string display() const;
   // The server says that the bucket is in `region`. For Amazon's endpoints the host changes with

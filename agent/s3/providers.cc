@@ -197,7 +197,7 @@ bool is_private_link(std::string_view host) {
 }
 
 Error not_for_us(std::string_view host, std::string_view what, std::string hint) {
-  return {ErrorKind::kConfig, "endpoint " + std::string(host) + " " + std::string(what),
+  return {ErrorKind::kRemote, "endpoint " + std::string(host) + " " + std::string(what),
           std::move(hint), false, 0};
 }
 

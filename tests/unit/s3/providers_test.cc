@@ -195,7 +195,7 @@ TEST(Providers, RefuseWhatIsNoEndpointAndSayWhatToWrite) {
   for (const Row& row : table) {
     const auto checked = check_service(row.host);
     CHECK_FALSE_TEXT(checked.ok(), row.host);
-    CHECK_TRUE_TEXT(checked.error().kind == ErrorKind::kConfig, row.host);
+    CHECK_TRUE_TEXT(checked.error().kind == ErrorKind::kRemote, row.host);
     STRCMP_CONTAINS_TEXT(row.what, checked.error().message.c_str(), row.host);
     STRCMP_CONTAINS_TEXT(row.hint, checked.error().hint.c_str(), row.host);
   }
