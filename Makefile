@@ -89,7 +89,7 @@ app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
-	agent/commands/check_bucket.cc agent/commands/findings.cc \
+	agent/commands/check_bucket.cc agent/commands/check_write.cc agent/commands/findings.cc \
 	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_bucket.cc \
 	agent/commands/status_verdict.cc agent/commands/status_words.cc
 MODULES := app systemd s3 store archive etcd config base

@@ -76,11 +76,11 @@ S3Location::S3Location(const S3Policy& policy, S3Lookup lookup)
   if (colon != rest.npos) port_ = rest.substr(colon + 1);
   const std::string in_front = lower(bucket_) + ".";
   if (endpoint_host_.starts_with(in_front) && !is_service_host(endpoint_host_)) {
-    const std::string rest = endpoint_host_.substr(in_front.size());
-    if (is_service_host(rest)) {
-      endpoint_host_ = rest;
+    const std::string behind = endpoint_host_.substr(in_front.size());
+    if (is_service_host(behind)) {
+      endpoint_host_ = behind;
     } else {
-      unsettled_ = is_dns_name(rest) && !is_ip(rest);
+      unsettled_ = is_dns_name(behind) && !is_ip(behind);
     }
   }
   // Clients leave the scheme's own port out of the Host header, which is signed.
