@@ -3,11 +3,12 @@ the model of a server, once for each of its switches; and the endpoint that hold
 import os
 import threading
 
+import rgw
 import s3_model
 import s3api
 from case import SharedMember, wait_until
 from s3case import policy
-from s3hosts import Host, old
+from s3hosts import BucketCase, Host, old
 
 KEYS = s3api.Keys("AKIDEXAMPLE", "secretexample")
 PROBE = ".etcd-snapshot-probe-"
@@ -115,6 +116,24 @@ class Names(ModelCase):
     def test_the_bucket_is_behind_the_endpoint(self):
         model = self.model()
         self.assertCycle(model, self.host(model, endpoint=model.endpoint + "/bkt/"))
+
+
+class Tenants(BucketCase):
+    def test_a_bucket_of_another_tenant(self):
+        """Ceph's "tenant:bucket": one name, percent-encoded on the wire and in the signature."""
+        api, name = self.s3.api(rgw.ACME), f"tenants-{os.getpid()}"
+        api.create_bucket(name)
+        self.addCleanup(api.remove_bucket, name)
+        host = self.host(f"{rgw.TENANT}:{name}", keys=rgw.ACME, folder="p1")
+        for lookup in ("auto", "dns"):
+            host.section("s3")["lookup"] = lookup
+            result = host.cycle()
+            self.assertExit(result, 0)
+            self.assertEqual(len(result.named("Uploaded backup")), 1, str(result))
+            self.assertIn("p1/" + host.files[-1], api.keys_of(name))
+        checked = host.run("check", "--write")
+        self.assertExit(checked, 0)
+        self.assertEqual(set(api.keys_of(name)), {"p1/" + name for name in host.files})
 
 
 class Probe(ModelCase):
