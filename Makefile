@@ -77,10 +77,10 @@ store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_dire
 	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc \
 	agent/store/ownership.cc
-s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/answers.cc agent/s3/xml.cc \
+s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/s3/answers.cc agent/s3/xml.cc \
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
-	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc \
+	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc agent/s3/settle.cc \
 	agent/s3/upload.cc agent/s3/bucket.cc agent/s3/ledger.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
@@ -90,7 +90,7 @@ app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
-	agent/commands/check_bucket.cc agent/commands/findings.cc \
+	agent/commands/check_bucket.cc agent/commands/check_write.cc agent/commands/findings.cc \
 	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_bucket.cc \
 	agent/commands/status_verdict.cc agent/commands/status_words.cc
 MODULES := app systemd s3 store archive etcd config base
@@ -121,12 +121,12 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc \
 	tests/unit/store/ownership_test.cc
-s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/answers_test.cc \
+s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/providers_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
 	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc \
-	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/session_test.cc \
+	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc

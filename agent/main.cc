@@ -29,7 +29,7 @@ struct Options {
   ConfigPaths paths;
   std::string name, max_age;
   bool name_given = false;
-  bool json = false, dry_run = false, accept = false, force = false, remote = false;
+  bool json = false, dry_run = false, accept = false, force = false, remote = false, write = false;
   bool max_age_given = false;
   S3Flags s3;
 };
@@ -228,7 +228,7 @@ int run_command(const std::string& command, const Options& options) {
   if (command == "prune") return command_prune(context, options.dry_run, options.accept);
   if (command == "delete")
     return command_delete(context, options.name, options.force, options.remote);
-  return command_check(context, options.paths, config_error);
+  return command_check(context, options.paths, config_error, options.write);
 }
 
 void add_commands(CLI::App& app, Options& options) {
@@ -265,9 +265,11 @@ void add_commands(CLI::App& app, Options& options) {
   remove->add_option("NAME", options.name, "its exact name, as `list` prints it")->required();
   remove->add_flag("--force", options.force, "even the newest proven one");
   remove->add_flag("--s3", options.remote, "in the bucket too");
-  app.add_subcommand(
+  CLI::App* const check = app.add_subcommand(
       "check",
       "read the configuration, try etcd and the bucket, say what is wrong; changes nothing");
+  check->add_flag("--write", options.write,
+                  "write, read and delete objects of its own in the bucket, too");
   CLI::App* const status = app.add_subcommand(
       "status", "how old the newest proven snapshot is, and what is wrong; for monitoring");
   status->add_flag("--json", options.json, "as a JSON object");

@@ -21,7 +21,7 @@ for set in "${@:-build}"; do
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates
                 mandoc python3 python3-h2 mmdebstrap libfaketime mount procps
                 systemd-container dpkg-dev debhelper
-                radosgw ceph-mon ceph-osd prometheus' ;;
+                radosgw ceph-mon ceph-osd python3-swift prometheus' ;;
             demo) packages='etcd-server etcd-client unzip' ;;
             bench) packages='etcd-server etcd-client zip unzip openssl python3 rclone awscli' ;;
             s3) packages='radosgw ceph-mon ceph-osd openssl python3' ;;

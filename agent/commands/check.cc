@@ -305,13 +305,18 @@ void check_metrics(const Context& context, Findings& findings) {
 }  // namespace
 
 int command_check(Context& context, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error) {
+                  const std::optional<Error>& config_error, bool write) {
   Findings findings;
   check_policy(context, paths, config_error, findings);
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);
-  if (context.settings.policy.s3) check_bucket(context, findings);
+  if (context.settings.policy.s3) {
+    check_bucket(context, write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
+  } else if (write && !config_error) {
+    findings.warn("--write: no bucket is configured",
+                  "add s3backupconfig to " + paths.cluster_file);
+  }
   check_metrics(context, findings);
   return findings.finish();
 }

@@ -4,6 +4,7 @@
 
 #include "base/human.h"
 #include "base/x509.h"
+#include "commands/check_write.h"
 #include "offsite.h"
 #include "store/names.h"
 
@@ -50,7 +51,7 @@ Result<Counts> count(Bucket& bucket, UnixSeconds now) {
 
 }  // namespace
 
-void check_bucket(Context& context, Findings& findings) {
+void check_bucket(Context& context, BucketCheck how, Findings& findings) {
   findings.section("Bucket");
   const S3Policy& policy = *context.settings.policy.s3;
   const UnixSeconds now = context.clock.now();
@@ -90,7 +91,9 @@ void check_bucket(Context& context, Findings& findings) {
       counts->newest_name.empty() ? "etcd-snapshot-check" : counts->newest_name;
   const auto head = offsite.client().head(offsite.bucket().key_of(probe));
   if (!head) return findings.fail(head.error());
-  findings.ok("objects can be looked at; writing and deleting is not tried");
+  findings.ok(how == BucketCheck::kWrites
+                  ? "objects can be looked at"
+                  : "objects can be looked at; writing and deleting is tried with --write only");
   const auto uploads = offsite.client().list_uploads(session.prefix(), "", "");
   if (!uploads) {
     const Error& error = uploads.error();
@@ -102,6 +105,9 @@ void check_bucket(Context& context, Findings& findings) {
   if (policy.folder.empty() && counts->others > 0) {
     findings.note(
         fmt::format("{} objects of others lie beside; a folder keeps them apart", counts->others));
+  }
+  if (how == BucketCheck::kWrites) {
+    check_writing(offsite, !context.settings.policy.safe_timestamp, findings);
   }
 }
 

@@ -1,4 +1,5 @@
-// The bucket's part of `check`: tries what a cycle needs and can be tried without a change.
+// The bucket's part of `check`: tries what a cycle needs and can be tried without a change; with
+// --write what needs one, too.
 #pragma once
 
 #include "commands/findings.h"
@@ -6,6 +7,7 @@
 
 namespace etcd_snapshot {
 
-void check_bucket(Context& context, Findings& findings);
+enum class BucketCheck { kReads, kWrites };
+void check_bucket(Context& context, BucketCheck how, Findings& findings);
 
 }  // namespace etcd_snapshot

@@ -34,8 +34,36 @@ Result<std::string> check_secret(const Place& place, const std::string& value) {
                      "printable ASCII without spaces");
 }
 
+// Names that S3 keeps for what is no bucket (S3 User Guide, "General purpose bucket naming rules");
+// the alias of an access point (-s3alias) stands for its bucket in every call of this program.
+Result<void> check_is_a_bucket(const Place& place, const std::string& value) {
+  constexpr std::string_view kUse = "the name of a general purpose bucket";
+  if (value.starts_with("arn:")) {
+    return bad_value(place, "an ARN, not the name of a bucket:", value,
+                     "the name of the bucket, or the alias of the access point (it ends in "
+                     "-s3alias)");
+  }
+  if (value.ends_with("--x-s3") || value.ends_with("--xa-s3")) {
+    return bad_value(place,
+                     "a directory bucket of S3 Express One Zone, which needs sessions that this "
+                     "program does not make:",
+                     value, kUse);
+  }
+  if (value.ends_with("--op-s3")) return bad_value(place, "a bucket of Outposts:", value, kUse);
+  if (value.ends_with("--ol-s3")) {
+    return bad_value(place, "an Object Lambda access point, which only reads:", value, kUse);
+  }
+  if (value.ends_with(".mrap")) {
+    return bad_value(place, "a Multi-Region Access Point, which signs in another way:", value,
+                     kUse);
+  }
+  if (value.ends_with("--table-s3")) return bad_value(place, "a table bucket:", value, kUse);
+  return {};
+}
+
 // Ceph's gateway puts a tenant in front of a bucket of another user's: `tenant:bucket`.
 Result<std::string> check_bucket(const Place& place, const std::string& value) {
+  ES_TRY(check_is_a_bucket(place, value));
   const size_t colon = value.find(':');
   const std::string_view tenant =
       std::string_view(value).substr(0, colon == value.npos ? 0 : colon);
@@ -77,6 +105,18 @@ Result<std::string> check_folder(const Place& place, const std::string& value) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return std::string(folder);
+}
+
+// An endpoint's path is taken off where it only says the bucket once more, as consoles show it
+// (Cloudflare R2: "https://ACCOUNT.r2.cloudflarestorage.com/BUCKET"). Any other stays, and is
+// refused.
+std::optional<std::string> without_bucket(std::optional<std::string> endpoint,
+                                          const std::string& bucket) {
+  if (!endpoint || bucket.empty()) return endpoint;
+  std::string_view text = *endpoint;
+  if (text.ends_with('/')) text.remove_suffix(1);
+  if (!text.ends_with("/" + bucket) || text.ends_with("//" + bucket)) return endpoint;
+  return std::string(text.substr(0, text.size() - bucket.size() - 1));
 }
 
 Result<std::string> check_endpoint(const Place& place, const std::string& value) {
@@ -142,7 +182,8 @@ Result<S3Policy> apply_s3_flags(const std::optional<S3Policy>& policy, const S3F
   ES_TRY(read_flag("--bucket-name", flags.bucket_name, check_bucket, s3.bucket_name));
   ES_TRY(read_flag("--folder", flags.folder, check_folder, s3.folder));
   ES_TRY(read_flag("--region", flags.region, check_region, s3.region));
-  ES_TRY(read_flag("--s3-endpoint", flags.endpoint, check_endpoint, s3.endpoint));
+  ES_TRY(read_flag("--s3-endpoint", without_bucket(flags.endpoint, s3.bucket_name), check_endpoint,
+                   s3.endpoint));
   if (flags.endpoint_ca) {
     auto text = read_file(*flags.endpoint_ca, ErrorKind::kUsage);
     if (!text) {
@@ -168,7 +209,11 @@ Result<S3Policy> read_s3_policy(const YamlMap& map, std::vector<ConfigWarning>& 
   ES_TRY(read_key(map, "bucket_name", check_bucket, s3.bucket_name));
   ES_TRY(read_key(map, "region", check_region, s3.region));
   ES_TRY(read_key(map, "folder", check_folder, s3.folder));
-  ES_TRY(read_key(map, "endpoint", check_endpoint, s3.endpoint));
+  ES_ASSIGN(endpoint, map.text("endpoint"));
+  if (endpoint = without_bucket(std::move(endpoint), s3.bucket_name); endpoint) {
+    ES_ASSIGN(checked, check_endpoint(map.place_of("endpoint"), *endpoint));
+    s3.endpoint = checked;
+  }
 
   ES_ASSIGN(ca, map.text("custom_ca"));
   if (ca && is_placeholder_certificate(*ca)) {

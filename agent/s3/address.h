@@ -2,11 +2,13 @@
 // region is learned. Sends nothing.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "config/settings.h"
+#include "s3/providers.h"
 #include "s3/signature.h"
 
 namespace etcd_snapshot {
@@ -24,28 +26,37 @@ struct S3Address {
   std::string url(std::string_view key, const std::string& query) const;
 };
 
-// The region that the name of a service's endpoint tells ("s3.eu-central-1.amazonaws.com",
-// "s3-eu-west-1.amazonaws.com", "s3.dualstack....", ".amazonaws.com.cn",
-// "oss-cn-hangzhou.aliyuncs.com"), or empty. `host` without port, any case.
-std::string region_of_endpoint(std::string_view host);
-
-// Whether the bucket belongs into the host name: lookup = dns or path as set; auto: Amazon's,
-// Google's and Aliyun's endpoints, unless the name of the bucket has a point and tls is on (no
-// wildcard certificate covers it) or is no DNS name (RFC 1123) in lower case. Never for an IP
-// address, whatever is set.
+// Whether the bucket belongs into the host name: lookup = dns or path as set; auto: where
+// is_dns_service(), unless the name of the bucket has a point and tls is on (no wildcard
+// certificate covers it) or is no DNS name (RFC 1123) in lower case. Never, whatever is set, for an
+// IP address or a bucket with a colon ("tenant:bucket" of Ceph).
 bool use_dns_style(S3Lookup lookup, std::string_view endpoint_host, std::string_view bucket,
                    bool tls);
 
 // The address of the policy's bucket. Thread-safe: all transfers of a run share one.
+//
+// Consoles show the bucket's own host name as "endpoint" ("backups.fra1.digitaloceanspaces.com").
+// Its bucket is taken off where the rest is a known service. Elsewhere the name says nothing:
+// backups.example.com may be the bucket "backups" of example.com as well as a server of its own
+// that holds a bucket of that name, and the wrong guess would make the bucket a part of every key.
+// So the server is asked, once, before anything else (S3Client), with assume() and settle().
 class S3Location {
  public:
   S3Location(const S3Policy& policy, S3Lookup lookup);
 
+  // Whether the server has to be asked what the host is: the bucket's, or its server's.
+  enum class Host { kServer, kBucket };
+  bool unsettled() const { return unsettled_; }
+  // Addresses are made for this reading from now on; settle(): and it is right.
+  void assume(Host host);
+  void settle() { unsettled_ = false; }
+
   S3Address address() const;
+  std::string host() const;  // of the server, without port
   // "https://s3.example.com/bucket", for messages.
   std::string display() const;
   // The server says that the bucket is in `region`. For Amazon's endpoints the host changes with
-  // it (".amazonaws.com.cn" for cn-*). False: nothing new, or no name of a region, so trying again
+  // it, and its partition. False: nothing new, or no name of a region, so trying again
   // makes no sense.
   bool learn_region(const std::string& region);
   // Whether the region is a guess (us-east-1): nobody set or told it.
@@ -57,6 +68,8 @@ class S3Location {
   mutable std::mutex mutex_;
   const S3Lookup lookup_;
   std::string bucket_, scheme_, endpoint_host_, port_;
+  Host host_ = Host::kServer;
+  std::atomic<bool> unsettled_ = false;
   std::string region_;
   bool region_guessed_ = false;
   S3Address address_;

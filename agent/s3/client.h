@@ -85,8 +85,11 @@ class S3Client {
   struct Call;    // method, key, query, headers, body, what it is called in messages
   struct Answer;  // status, headers, body of at most 8 MiB
 
-  // A good answer, or one that the call accepts.
+  // A good answer, or one that the call accepts. Asks first what the endpoint names, where that is
+  // not clear (S3Location).
   Result<Answer> send(const Call& call);
+  Result<Answer> send_settled(const Call& call);
+  Result<void> settle_address();
   // Any answer; an error where there was none.
   Result<Answer> send_once(const Call& call);
   // With If-None-Match, and again without where the server does not know it; `refused` remembers.

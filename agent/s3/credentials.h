@@ -44,6 +44,7 @@ struct CredentialInputs {
   std::string keys_from = "cluster.yml";  // which of them it was, for messages
   std::string access_key_file, secret_key_file;
   std::string region;  // for STS's regional endpoint; may be empty
+  bool fips = false;   // STS with FIPS 140 modules where there is one, as the bucket's endpoint is
   // An environment variable's value, empty where it is not set. Default: the process's.
   std::function<std::string(const char*)> environment;
   std::string extra_roots;  // for STS; PEM

@@ -126,6 +126,11 @@ constexpr CodeMeaning kCodes[] = {
     // How the server is.
     {"QuotaExceeded", "", kFullHint, Again::kNo},
     {"XMinioStorageFull", "", kFullHint, Again::kNo},
+    // MinIO on Windows takes none of "<>:|?* (minio/minio#9798, #3711).
+    {"XMinioInvalidObjectName", "",
+     "the server stores objects as files and takes no colon in a name (MinIO on Windows): set "
+     "safe_timestamp: true in cluster.yml, and keep colons out of `folder`",
+     Again::kNo},
     {"XMinioAdminBucketQuotaExceeded", "", kFullHint, Again::kNo},
     {"SlowDown", "", kBusyHint, Again::kYes},
     {"SlowDownRead", "", kBusyHint, Again::kYes},

@@ -215,7 +215,7 @@ bool S3Client::wait(Nanoseconds duration) {
   return !cancelled();
 }
 
-Result<S3Client::Answer> S3Client::send(const Call& call) {
+Result<S3Client::Answer> S3Client::send_settled(const Call& call) {
   const int retries = after_stop_ ? 0 : session_.settings.retries;
   bool region_tried = false, keys_tried = false;
   for (int retry = 0;; ++retry) {

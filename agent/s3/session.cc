@@ -41,6 +41,7 @@ Result<std::unique_ptr<S3Session>> S3Session::open(const S3Policy& policy,
                                                    HttpFactory make_http) {
   std::unique_ptr<S3Session> session(
       new S3Session(policy, settings, clock, std::move(make_http)));  // its constructor is private
+  ES_TRY(check_service(session->location.host()));
   if (!settings.ca_file.empty()) {
     ES_ASSIGN(pem, read_roots(settings.ca_file));
     append_pem(session->extra_roots, pem);
@@ -60,6 +61,7 @@ Result<std::unique_ptr<S3Session>> S3Session::open(const S3Policy& policy,
   inputs.secret_key_file = settings.secret_key_file;
   // A guess would send the token to another region's STS than the machine is in.
   if (!session->location.region_is_guess()) inputs.region = session->location.address().region;
+  inputs.fips = is_fips_host(session->location.host());
   inputs.extra_roots = session->extra_roots;
   inputs.proxy = settings.proxy;
   session->credentials =

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -20,7 +21,8 @@ class S3Session {
   std::unique_ptr<HttpClient> credentials_http_;  // outlives `credentials`
 
  public:
-  // Reads ca_file; kRemote where it cannot be read or is no certificate. `clock` and `make_http`
+  // Reads ca_file; kRemote where it cannot be read or is no certificate, and where the endpoint is
+  // one that is no S3 for this agent (check_service()). `clock` and `make_http`
   // outlive the session.
   static Result<std::unique_ptr<S3Session>> open(const S3Policy& policy, const S3Settings& settings,
                                                  Clock& clock, HttpFactory make_http);
@@ -37,6 +39,8 @@ class S3Session {
   std::optional<Nanoseconds> deadline;            // Clock::monotonic(); set before threads start
   std::unique_ptr<CredentialSource> credentials;  // with an HttpClient of its own
 
+  // Held while the server is asked whether the endpoint names the bucket (S3Location::unsettled()).
+  std::mutex settling;
   // The server answered that it does not know If-None-Match in this call: left out from then on.
   std::atomic<bool> put_once_refused{false}, complete_once_refused{false};
   // The bucket asked for Content-MD5: with a default retention of Object Lock it takes nothing

@@ -7,6 +7,7 @@
 
 #include "s3/answers.h"
 #include "s3/credential_sources.h"
+#include "s3/providers.h"
 #include "s3/wire_text.h"
 #include "store/names.h"
 
@@ -49,13 +50,15 @@ Result<std::string> sts_url(const CredentialSearch& search) {
     return url;
   }
   std::string region = search.inputs.region;
-  if (region.empty()) region = search.environment("AWS_REGION");
+  if (!is_amazon_region(region)) region = search.environment("AWS_REGION");
   if (region.empty()) region = search.environment("AWS_DEFAULT_REGION");
-  const bool is_label = std::all_of(region.begin(), region.end(),
-                                    [](unsigned char c) { return isalnum(c) || c == '-'; });
-  if (region.empty() || !is_label) return std::string("https://sts.amazonaws.com/");
-  return fmt::format("https://sts.{}.amazonaws.com{}/", region,
-                     region.starts_with("cn-") ? ".cn" : "");
+  // As the SDKs have it. Amazon documents sts-fips for these regions alone, while s3-fips has more.
+  const bool has_fips = region.starts_with("us-east-") || region.starts_with("us-west-");
+  const StsVariant variant{
+      .fips =
+          search.environment("AWS_USE_FIPS_ENDPOINT") == "true" || (search.inputs.fips && has_fips),
+      .dual_stack = search.environment("AWS_USE_DUALSTACK_ENDPOINT") == "true"};
+  return "https://" + sts_host(region, variant) + "/";
 }
 
 // A refusal may repeat the token.

@@ -60,6 +60,13 @@ std::string peer_text(std::string_view text, size_t max_bytes) {
   return out;
 }
 
+bool is_dns_label(std::string_view text) {
+  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
 bool contains(std::string_view text, std::string_view part) {
   return part.empty() ||
          std::search(text.begin(), text.end(), part.begin(), part.end(),

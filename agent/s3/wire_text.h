@@ -16,6 +16,10 @@ std::string peer_text(std::string_view text, size_t max_bytes = 300);
 // ASCII letters in lower case, every other byte as it is.
 std::string lower(std::string_view text);
 
+// A label of a host name (RFC 1123) in lower case: certificates and S3's own rule for buckets know
+// no other.
+bool is_dns_label(std::string_view text);
+
 // Whether `part` is in `text`, ASCII letters in any case.
 bool contains(std::string_view text, std::string_view part);
 

@@ -31,6 +31,8 @@ PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-ad
 # The first owns the buckets, the second has rights nowhere.
 LAB = s3api.Keys("LABACCESSKEY00000001", "LabSecretKey000000000000000000000000001")
 OTHER = s3api.Keys("LABACCESSKEY00000002", "LabSecretKey000000000000000000000000002")
+# Of another tenant, whose buckets have names of their own: "acme:bucket".
+TENANT, ACME = "acme", s3api.Keys("LABACCESSKEY00000003", "LabSecretKey000000000000000000000000003")
 ROLE, KMS_KEY = "arn:aws:iam:::role/lab", "testkey-1"
 
 # crc: without it the gateway never gets through to the monitor. local before sts: otherwise a wrong
@@ -200,8 +202,8 @@ class Rgw(Server):
         self.wait_ready()
 
     def users(self):
-        for name, keys in (("lab", LAB), ("other", OTHER)):
-            self.admin("user", "create", "--uid", name, "--display-name", name, "--access-key", keys.access_key,
+        for name, keys, tenant in (("lab", LAB, ""), ("other", OTHER, ""), ("acme", ACME, TENANT)):
+            self.admin("user", "create", "--tenant", tenant, "--uid", name, "--display-name", name, "--access-key", keys.access_key,
                        "--secret-key", keys.secret_key)
         group = json.loads(self.admin("zonegroup", "get", "--rgw-zonegroup=default"))
         group["api_name"] = self.region  # what GetBucketLocation answers

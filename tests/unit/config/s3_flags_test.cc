@@ -66,6 +66,14 @@ TEST(S3Flags, GoOverTheFileOneByOne) {
                policy.custom_ca_place.c_str());
 }
 
+TEST(S3Flags, TakeTheBucketOffTheEndOfTheEndpoint) {
+  flags.upload = true;
+  flags.endpoint = "https://minio.example.com/from-file";
+  STRCMP_EQUAL("https://minio.example.com", good(file).endpoint.c_str());
+  flags.bucket_name = "other";
+  STRCMP_CONTAINS("a path", bad(file).c_str());
+}
+
 TEST(S3Flags, AreEnoughWithoutAFile) {
   flags.bucket_name = "backups";
   STRCMP_EQUAL("s3.amazonaws.com", good(std::nullopt).endpoint.c_str());

@@ -108,6 +108,49 @@ TEST(S3BackupConfig, ChecksTheEndpoint) {
   }
 }
 
+// Cloudflare R2's console shows the bucket behind the endpoint.
+TEST(S3BackupConfig, TakesTheBucketOffTheEndOfTheEndpoint) {
+  const std::string bucket = good(s3("region: x")).s3->bucket_name;
+  for (const std::string& end : {"/" + bucket, "/" + bucket + "/"}) {
+    STRCMP_EQUAL("https://host:9000",
+                 good(s3("endpoint: https://host:9000" + end)).s3->endpoint.c_str());
+    STRCMP_EQUAL("host", good(s3("endpoint: host" + end)).s3->endpoint.c_str());
+  }
+  for (const std::string& endpoint :
+       {"https://host/x/" + bucket, "https://host/" + bucket + "/folder",
+        "https://" + bucket + "/x", "https:///" + bucket, "https://host//" + bucket}) {
+    STRCMP_CONTAINS("s3backupconfig.endpoint: ", bad(s3("endpoint: " + endpoint)).c_str());
+  }
+  // A host of that name is a host.
+  STRCMP_EQUAL(("https://" + bucket).c_str(),
+               good(s3("endpoint: https://" + bucket)).s3->endpoint.c_str());
+}
+
+TEST(S3BackupConfig, SaysWhatToUseInsteadOfWhatIsNoBucket) {
+  const struct {
+    const char *name, *what, *accepted;
+  } table[] = {
+      {"arn:aws:s3:us-west-2:123456789012:accesspoint/ap", "an ARN", "-s3alias"},
+      {"arn:aws:s3::123456789012:accesspoint/m.mrap", "an ARN", "-s3alias"},
+      {"arn:aws-cn:s3:::backups", "an ARN", "the name of the bucket"},
+      {"arn:aws:s3-outposts:us-east-1:123456789012:outpost/op-1/accesspoint/a", "an ARN",
+       "the name of the bucket"},
+      {"backups--use1-az4--x-s3", "S3 Express One Zone", "general purpose bucket"},
+      {"ap--use1-az4--xa-s3", "S3 Express One Zone", "general purpose bucket"},
+      {"ap-o01ac5d28a6a232904e8xz5w8ijx1qzlbp3i3kuse10--op-s3", "Outposts",
+       "general purpose bucket"},
+      {"my-lambda-abcdefgh1234--ol-s3", "only reads", "general purpose bucket"},
+      {"mfzwi23gnjvgw.mrap", "Multi-Region", "general purpose bucket"},
+      {"abc--table-s3", "table bucket", "general purpose bucket"},
+  };
+  for (const auto& row : table) {
+    const std::string message =
+        bad(backup("s3backupconfig: {bucket_name: '" + std::string(row.name) + "'}"));
+    STRCMP_CONTAINS_TEXT(row.what, message.c_str(), row.name);
+    STRCMP_CONTAINS_TEXT(row.accepted, message.c_str(), row.name);
+  }
+}
+
 TEST(S3BackupConfig, ChecksTheCertificate) {
   const std::string begin = "custom_ca: |\n  -----BEGIN CERTIFICATE-----\n  ";
   const std::string end = "\n  -----END CERTIFICATE-----";

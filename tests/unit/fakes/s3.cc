@@ -146,7 +146,7 @@ Result<void> FakeS3::perform(const HttpRequest& request, HttpResponse& response,
   {
     const std::lock_guard lock(store_mutex_);
     for (const auto& [name, ignored] : buckets) {
-      if (host.starts_with(name + ".")) call.bucket = name;
+      if (!path_style_only && host.starts_with(name + ".")) call.bucket = name;
     }
     if (call.bucket.empty()) {
       const size_t slash = std::min(call.key.find('/'), call.key.size());

@@ -89,6 +89,8 @@ class FakeS3 final : public HttpClient {
   // --- what kind of server it is
   enum class WriteOnce { kKnown, kRefused, kBadRequest, kIgnored };
   WriteOnce put_once = WriteOnce::kKnown, complete_once = WriteOnce::kKnown;
+  bool path_style_only =
+      false;  // a host that begins with a bucket's name is the server's all the same
   enum class TellsRegion { kInBody, kInHeader, kByLocation, kNever };
   TellsRegion tells_region = TellsRegion::kInBody;
   std::string region;                  // set: requests signed for another are refused

@@ -59,7 +59,7 @@ TEST(Address, ReadsTheRegionFromTheEndpoint) {
       {"oss-accelerate.aliyuncs.com", ""},
       {"oss-accelerate-overseas.aliyuncs.com", ""},
       {"aliyuncs.com", ""},
-      {"storage.googleapis.com", ""},
+      {"storage.googleapis.com", "auto"},
       {"minio.example.com", ""},
       {"s3.eu-central-1.example.com", ""},
       {"s3.eu-central-1.amazonaws.com.example.com", ""},

@@ -94,6 +94,14 @@ TEST(S3Session, HasWhatTheSettingsSayAndNoMore) {
   LONGS_EQUAL(0, lab.s3.calls.size());
 }
 
+TEST(S3Session, RefusesAnEndpointThatIsNoneForIt) {
+  lab.policy.endpoint = "https://backups.s3-website-us-east-1.amazonaws.com";
+  const auto session = open();
+  CHECK_FALSE(session.ok());
+  CHECK_TRUE(session.error().kind == ErrorKind::kRemote);  // the snapshot here does not need it
+  CHECK_TRUE(holds(session.error().message, "serves a website"));
+}
+
 TEST(S3Session, NeedsAnHttpClient) {
   const auto session = S3Session::open(
       lab.policy, lab.settings, lab.clock, []() -> Result<std::unique_ptr<HttpClient>> {

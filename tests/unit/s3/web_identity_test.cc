@@ -47,6 +47,11 @@ TEST(WebIdentity, FindsSts) {
       {"", "", "", "https://sts.amazonaws.com/"},
       {"", "eu-west-2", "", "https://sts.eu-west-2.amazonaws.com/"},
       {"evil.example/", "", "", "https://sts.amazonaws.com/"},
+      {"us-isob-east-1", "", "", "https://sts.us-isob-east-1.sc2s.sgov.gov/"},
+      {"eusc-de-east-1", "", "", "https://sts.eusc-de-east-1.amazonaws.eu/"},
+      // Another provider's region is none of STS's.
+      {"fr-par", "eu-west-2", "", "https://sts.eu-west-2.amazonaws.com/"},
+      {"auto", "", "", "https://sts.amazonaws.com/"},
       {"eu-west-1", "", "http://rgw.example.com:8000", "http://rgw.example.com:8000/"},
       {"eu-west-1", "", "https://sts.example.com/", "https://sts.example.com/"},
   };
@@ -66,6 +71,30 @@ TEST(WebIdentity, FindsSts) {
     check_kind(ErrorKind::kConfig, failure(*chain()));
   }
   LONGS_EQUAL(0, http.requests.size());
+}
+
+TEST(WebIdentity, FindsStsWithFipsAndIpv6) {
+  const struct {
+    const char* region;
+    bool fips_endpoint;
+    const char *fips, *dual_stack, *url;
+  } rows[] = {
+      {"us-east-2", true, "", "", "https://sts-fips.us-east-2.amazonaws.com/"},
+      {"us-gov-west-1", true, "", "", "https://sts.us-gov-west-1.amazonaws.com/"},
+      {"ca-central-1", true, "", "", "https://sts.ca-central-1.amazonaws.com/"},
+      {"us-west-1", false, "true", "", "https://sts-fips.us-west-1.amazonaws.com/"},
+      {"us-west-1", false, "false", "", "https://sts.us-west-1.amazonaws.com/"},
+      {"eu-west-1", false, "", "true", "https://sts.eu-west-1.api.aws/"},
+  };
+  for (const auto& row : rows) {
+    with_web_identity();
+    inputs.region = row.region;
+    inputs.fips = row.fips_endpoint;
+    environment["AWS_USE_FIPS_ENDPOINT"] = row.fips;
+    environment["AWS_USE_DUALSTACK_ENDPOINT"] = row.dual_stack;
+    (void)chain()->get();
+    STRCMP_EQUAL(row.url, http.requests.back().url.c_str());
+  }
 }
 
 TEST(WebIdentity, NeverShowsTheTokenThatStsRefuses) {
