@@ -80,8 +80,8 @@ store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_dire
 s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/s3/answers.cc agent/s3/xml.cc \
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
-	agent/s3/session.cc agent/s3/client.cc agent/s3/send.cc agent/s3/settle.cc \
-	agent/s3/upload.cc agent/s3/bucket.cc agent/s3/ledger.cc
+	agent/s3/session.cc agent/s3/client.cc agent/s3/objects.cc agent/s3/send.cc agent/s3/settle.cc \
+	agent/s3/upload.cc agent/s3/stored.cc agent/s3/bucket.cc agent/s3/ledger.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
@@ -125,7 +125,7 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
-	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc \
+	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc tests/unit/s3/dialects_test.cc \
 	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \

@@ -71,12 +71,15 @@ Error Offsite::explain(Error error) const {
   return error;
 }
 
-// Sends one file. A name that other content has is left alone, and one beside it is taken.
+// Sends one file. A name that other content has is left alone, and one beside it is taken; what the
+// server took, or may have taken, is not sent under another name.
 Result<UploadedObject> Offsite::send(const std::string& file_name, const std::string& base, int fd,
                                      int64_t size_bytes, std::unique_ptr<ObjectUpload> begun) {
+  constexpr int kNewUploads = 2;
   std::string object = file_name;
   const auto progress = [&](int64_t sent) { context_.progress.advance(sent, size_bytes); };
-  for (int number = 0;; ++number) {
+  int begun_anew = 0;
+  for (int number = 0;;) {
     std::unique_ptr<ObjectUpload> upload = std::move(begun);
     // A server that was away for a moment of the stream may be back.
     if (upload && upload->worth_a_new_try()) upload.reset();
@@ -87,22 +90,19 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
                                               size_bytes);
     }
     auto done = upload->finish(size_bytes, progress);
-    const bool taken = !done && done.error().s3_code == "PreconditionFailed";
-    if (done || (!taken && done.error().s3_code != kNotWhatWasSent)) return done;
+    if (!done && ObjectUpload::must_begin_anew(done.error()) && begun_anew++ < kNewUploads)
+      continue;
+    if (done || done.error().s3_code != "PreconditionFailed") return done;
     upload.reset();
-    if (taken) {
-      // An answer that was lost, or an earlier run, may have put it there.
-      ES_ASSIGN(same, bucket_.holds(object, fd, size_bytes));
-      if (same) return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
-    }
+    // An answer that was lost, or an earlier run, may have put it there.
+    ES_ASSIGN(same, bucket_.holds(object, fd, size_bytes));
+    if (same) return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
     if (number == kNamesBeside) return done;
-    const std::string next = object_beside(file_name, base, number + 1);
+    const std::string next = object_beside(file_name, base, ++number);
     context_.log.write(
         {.level = LogLevel::kWarning,
          .message = "The name is taken in the bucket by other content, taking one beside it",
-         .fields = {{"name", base},
-                    {"object", next},
-                    {"reason", taken ? "another backup lies there" : done.error().message}},
+         .fields = {{"name", base}, {"object", next}, {"reason", "another backup lies there"}},
          .message_id = kNameTaken});
     object = next;
   }
@@ -136,8 +136,7 @@ Result<void> Offsite::upload_bundle(const SnapshotDirectory& directory) {
     }
     ES_ASSIGN(same, bucket_.holds(kPkiBundleName, fd.get(), status.st_size));
     if (same) return false;
-    ES_TRY(
-        client_.put_object(bucket_.key_of(kPkiBundleName), {fd.get(), 0, status.st_size}, false));
+    ES_TRY(bucket_.replace(kPkiBundleName, fd.get(), status.st_size));
     return true;
   }();
   if (!put && put.error().kind == ErrorKind::kStorage && put.error().code == ENOENT) {

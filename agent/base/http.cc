@@ -131,7 +131,17 @@ class CurlClient final : public HttpClient {
 
   Result<void> perform(const HttpRequest& request, HttpResponse& response,
                        ByteSink& body) override {
+    bool again = false;
+    ES_TRY(perform_once(request, response, body, again));
+    return again ? perform_once(request, response, body, again) : Result<void>();
+  }
+
+ private:
+  // `again`: the server takes no Expect.
+  Result<void> perform_once(const HttpRequest& request, HttpResponse& response, ByteSink& body,
+                            bool& again) {
     Transfer transfer(request, response, body);
+    transfer.announced = announces(request);
     if (transfer.called_off()) return std::move(*transfer.failure);
     char detail[CURL_ERROR_SIZE] = "";
     List headers;
@@ -148,7 +158,7 @@ class CurlClient final : public HttpClient {
     if (code != CURLE_OK) renew_handle();
     if (transfer.failure) return std::move(*transfer.failure);
     if (code == CURLE_OK) {
-      learn_silence(transfer);
+      again = learn_expect(transfer);
       return {};
     }
     if (transfer.called_off()) return std::move(*transfer.failure);
@@ -161,7 +171,6 @@ class CurlClient final : public HttpClient {
     return error;
   }
 
- private:
   // After a name that could not be resolved libcurl 7.88 keeps the transfer's buffer, and refuses
   // CURLOPT_BUFFERSIZE from then on. The connections are the multi handle's, and stay.
   void renew_handle() {
@@ -217,18 +226,25 @@ class CurlClient final : public HttpClient {
     };
     bool added = true;
     for (const std::string& line : request.headers) added = added && add(line.c_str());
-    if (body_bytes(request) <= kExpectBytes || origin(request.url) == silent_origin_) {
-      added = added && add("Expect:");
-    }
+    if (!announces(request)) added = added && add("Expect:");
     if (added) return {};
     return Error{ErrorKind::kInternal, "out of memory", "", true, ENOMEM};
   }
 
+  static bool announces(const HttpRequest& request) {
+    return body_bytes(request) > kExpectBytes && request.expect_refused != nullptr &&
+           !*request.expect_refused;
+  }
+
   // A server that takes large bodies but never answers "Expect: 100-continue" is not asked again:
-  // each part of an upload would begin with a pause.
-  void learn_silence(const Transfer& transfer) {
+  // each part of an upload would begin with a pause. True: it answered 417 to the question, and
+  // gets the same without.
+  static bool learn_expect(const Transfer& transfer) {
+    if (!transfer.announced) return false;
+    const bool refused = transfer.response.status == kExpectationFailed;
     const bool taken = transfer.response.status / 100 == 2 && transfer.sent_bytes > kExpectBytes;
-    if (taken && !transfer.continued) silent_origin_ = origin(transfer.request.url);
+    if (refused || (taken && !transfer.continued)) *transfer.request.expect_refused = true;
+    return refused;
   }
 
   Result<void> set_request(const HttpRequest& request, curl_slist* headers) {
@@ -338,7 +354,6 @@ class CurlClient final : public HttpClient {
   std::unique_ptr<CURLM, MultiDeleter> multi_;  // keeps the connections
   std::unique_ptr<CURL, CurlDeleter> handle_;
   std::string user_agent_;
-  std::string silent_origin_;  // of a server that does not answer "Expect: 100-continue"
   CURLcode setting_ = CURLE_OK;
 };
 

@@ -44,6 +44,10 @@ struct HttpRequest {
   std::string body;                    // of a POST or PUT
   std::optional<FileRange> file_body;  // instead of `body`; PUT only
   RateLimit* rate = nullptr;           // file_body: limits how fast it is sent; may be shared
+  // A body above 1 MiB is announced ("Expect: 100-continue", RFC 9110 10.1.1) until this becomes
+  // true: the server refused with 417, and got the request again without, or it took a body without
+  // an answer to the question. May be shared by clients of one server. Null: nothing is announced.
+  std::atomic<bool>* expect_refused = nullptr;
   HttpVersion version = HttpVersion::kHttp1;
   TlsFiles tls;
   // PEM certificates that are trusted beside the roots (the system's, or tls.ca_file).

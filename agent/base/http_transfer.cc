@@ -123,6 +123,8 @@ size_t on_header(char* data, size_t size, size_t count, void* user) noexcept {
 size_t on_body(char* data, size_t size, size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
   transfer.received_bytes += static_cast<int64_t>(size * count);
+  // Not the answer: the request goes out again.
+  if (transfer.announced && transfer.response.status == kExpectationFailed) return size * count;
   auto written = transfer.sink.write(as_bytes({data, size * count}));
   if (written) return size * count;
   transfer.failure = written.take_error();

@@ -11,6 +11,8 @@
 
 namespace etcd_snapshot {
 
+constexpr long kExpectationFailed = 417;  // RFC 9110, 15.5.18
+
 constexpr char kStallHint[] = "the peer accepted the connection or its address, but did not go on";
 constexpr char kBusyPeerHint[] =
     "the peer is alive, but does not go on: look at its log, and at a proxy or load balancer "
@@ -26,6 +28,7 @@ struct Transfer {
   HttpResponse& response;
   ByteSink& sink;
   bool headers_done = false;
+  bool announced = false;        // the body was, by "Expect: 100-continue"
   bool continued = false;        // an interim 100 came (RFC 9110, 15.2.1)
   int64_t sent_bytes = 0;        // of the request's body, since it was begun last
   int64_t received_bytes = 0;    // of the response's body

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "s3/address.h"
+#include "s3/wire_text.h"
 #include "s3/xml.h"
 #include "store/names.h"
 
@@ -64,13 +65,6 @@ Result<std::string> key_field(const pugi::xml_node& parent, bool encoded, std::s
   return encoded ? url_decode(key) : key;
 }
 
-std::string without_quotes(std::string etag) {
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
-    etag = etag.substr(1, etag.size() - 2);
-  }
-  return etag;
-}
-
 // Whether more follows. Some servers leave the element out on the only page.
 Result<bool> is_truncated(const pugi::xml_node& root, std::string_view what) {
   ES_ASSIGN(text, field(root, "IsTruncated", what));
@@ -107,6 +101,26 @@ S3Fault parse_fault(std::string_view xml) {
   return fault_of(parse_xml(document, xml, why));
 }
 
+bool is_xml_answer(std::string_view text) {
+  constexpr const char* kElements[] = {"ListBucketResult",
+                                       "InitiateMultipartUploadResult",
+                                       "CompleteMultipartUploadResult",
+                                       "DeleteResult",
+                                       "ListMultipartUploadsResult",
+                                       "LocationConstraint",
+                                       "Error",
+                                       "ErrorResponse"};
+  pugi::xml_document document;
+  std::string why;
+  const pugi::xml_node root = parse_xml(document, text, why);
+  if (!root) return false;
+  const size_t begin = text.find('<');
+  // A page may be XHTML.
+  if (text.substr(begin).starts_with("<?xml")) return lower(root.name()) != "html";
+  return std::any_of(std::begin(kElements), std::end(kElements),
+                     [&](const char* name) { return is_element(root, name); });
+}
+
 Result<ListPage> parse_list(std::string_view xml) {
   constexpr std::string_view kWhat = "the list of objects";
   pugi::xml_document document;
@@ -121,7 +135,7 @@ Result<ListPage> parse_list(std::string_view xml) {
     ES_ASSIGN(etag, field(node, "ETag", kWhat));
     object.key = std::move(key);
     object.size_bytes = size;
-    object.etag = without_quotes(std::move(etag));
+    object.etag = normal_etag(etag);
     page.objects.push_back(std::move(object));
   }
   ES_ASSIGN(truncated, is_truncated(root, kWhat));
@@ -148,7 +162,7 @@ Result<std::string> parse_complete(std::string_view xml) {
   pugi::xml_document document;
   ES_ASSIGN(root, open_answer(document, xml, "CompleteMultipartUploadResult", kWhat));
   ES_ASSIGN(etag, field(root, "ETag", kWhat));
-  return without_quotes(std::move(etag));
+  return normal_etag(etag);
 }
 
 Result<UploadPage> parse_uploads(std::string_view xml) {

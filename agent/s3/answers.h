@@ -23,11 +23,15 @@ struct S3Fault {
 };
 S3Fault parse_fault(std::string_view xml);
 
+// Whether it is a document of a server and no web page, whatever its Content-Type: OpenStack Swift
+// sends XML as text/html.
+bool is_xml_answer(std::string_view text);
+
 // ListObjectsV2, with encoding-type=url where the server honours it (keys come back decoded).
 struct ListedObject {
   std::string key;
   int64_t size_bytes = 0;
-  std::string etag;  // without quotes
+  std::string etag;  // normal_etag()
 };
 struct ListPage {
   std::vector<ListedObject> objects;
@@ -40,7 +44,7 @@ Result<ListPage> parse_list(std::string_view xml);
 // CreateMultipartUpload.
 Result<std::string> parse_upload_id(std::string_view xml);
 
-// CompleteMultipartUpload: the ETag without quotes, which some servers leave empty. An <Error>
+// CompleteMultipartUpload: the normal_etag(), which some servers leave empty. An <Error>
 // inside a 200 is an error, with its s3_code (never retryable: explain.h decides that); here and in
 // every other function.
 Result<std::string> parse_complete(std::string_view xml);
@@ -72,7 +76,7 @@ struct StsCredentials {
 };
 Result<StsCredentials> parse_sts(std::string_view xml);
 
-// Bodies. `etags` of the parts from number 1 on, without quotes.
+// Bodies. `etags` of the parts from number 1 on, bare_etag().
 std::string complete_body(const std::vector<std::string>& etags);
 std::string delete_body(const std::vector<std::string>& keys);
 

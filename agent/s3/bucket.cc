@@ -7,6 +7,7 @@
 
 #include "archive/writer.h"
 #include "base/fd.h"
+#include "s3/stored.h"
 #include "s3/wire_text.h"
 #include "store/names.h"
 
@@ -145,7 +146,12 @@ Result<std::optional<Manifest>> Bucket::manifest(const RemoteObject& object) {
 Result<std::optional<ObjectInfo>> Bucket::compare(const std::string& file_name, int fd,
                                                   int64_t size_bytes) {
   ES_ASSIGN(info, client_.head(key_of(file_name)));
-  if (!info || info->size_bytes != size_bytes) return std::optional<ObjectInfo>();
+  if (!info) return std::optional<ObjectInfo>();
+  if (info->size_bytes != size_bytes) {
+    ES_ASSIGN(size, client_.size_of(key_of(file_name)));
+    if (size != size_bytes) return std::optional<ObjectInfo>();
+    info->size_bytes = size;
+  }
   const int64_t tail = std::min(size_bytes, kTailBytes);
   if (tail == 0) return info;
   ES_ASSIGN(here, read_tail(fd, size_bytes - tail, tail));
@@ -153,6 +159,26 @@ Result<std::optional<ObjectInfo>> Bucket::compare(const std::string& file_name, 
   if (is_gone(there)) return std::optional<ObjectInfo>();
   if (!there) return Error(there.error());
   return here == *there ? info : std::nullopt;
+}
+
+Result<void> Bucket::replace(const std::string& file_name, int fd, int64_t size_bytes) {
+  ES_TRY(check_encrypts(session_));
+  const std::string key = key_of(file_name);
+  const FileRange file{fd, 0, size_bytes};
+  ES_ASSIGN(before, client_.head(key));
+  auto answered = before ? client_.replace_object(key, file, before->etag)
+                         : client_.put_object(key, file, true);
+  if (!answered) {
+    Error error = answered.take_error();
+    if (before && error.s3_code == "AccessDenied") {
+      error.hint +=
+          "; a policy that enforces If-None-Match lets nobody replace an object: delete " +
+          file_name + " in the bucket, and the next cycle puts it there again";
+    }
+    return error;
+  }
+  ES_TRY(prove_stored(session_, client_, {key, file, size_bytes}, *answered));
+  return {};
 }
 
 Result<std::optional<Manifest>> Bucket::read_its_manifest(const RemoteObject& object) {

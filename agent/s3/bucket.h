@@ -38,6 +38,10 @@ class Bucket {
   // nullopt: it is another, or not there.
   Result<std::optional<ObjectInfo>> holds(const std::string& file_name, int fd, int64_t size_bytes);
 
+  // Puts a small file there, in place of what lies under its name, and proves what lies there then
+  // (s3/stored.h). With If-None-Match or If-Match, which a bucket's policy may demand.
+  Result<void> replace(const std::string& file_name, int fd, int64_t size_bytes);
+
   // The manifest at the end of an object, by its extension; nullopt: it has none, or is none of
   // this agent's formats.
   Result<std::optional<Manifest>> manifest(const RemoteObject& object);

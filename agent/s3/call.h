@@ -1,5 +1,5 @@
-// One call of S3's API and what came back: between client.cc, which knows what the calls mean, and
-// send.cc, which gets them through. For these two only.
+// One call of S3's API and what came back: between client.cc and
+// objects.cc, which know what the calls mean, and send.cc, which gets them through. For these only.
 #pragma once
 
 #include <string>
@@ -25,6 +25,8 @@ struct S3Client::Call {
   // For a server that is at work and says nothing, or that it still is: where the settings say
   // less.
   int patience_s = 0;
+  // 409: the same call again would meet the same; the caller begins anew.
+  bool conflict_is_final = false;
   // Which refusals are answers, too.
   bool (*accepts)(long status, const S3Fault& fault) = nullptr;
 
@@ -46,5 +48,17 @@ struct S3Client::Answer {
     return found == response.headers.end() ? std::string() : found->second;
   }
 };
+
+// Of what an answer says of the object: ETag, encryption, key; no size.
+template <typename Answer>
+ObjectInfo info_of(const Answer& answer) {
+  return {0, normal_etag(answer.header("etag")), answer.header("x-amz-server-side-encryption"),
+          answer.header("x-amz-server-side-encryption-aws-kms-key-id")};
+}
+
+inline constexpr char kNoETag[] = "the answer has no ETag";
+
+// Every S3 tells something in headers of its own (x-amz-request-id, ...); a web page does not.
+bool has_s3_headers(const HttpResponse& response);
 
 }  // namespace etcd_snapshot

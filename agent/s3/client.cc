@@ -1,10 +1,5 @@
 #include "s3/client.h"
 
-#include <string.h>
-
-#include <algorithm>
-#include <charconv>
-
 #include "base/digest.h"
 #include "base/stop.h"
 #include "s3/call.h"
@@ -13,22 +8,9 @@ namespace etcd_snapshot {
 namespace {
 
 constexpr int64_t kMaxPutBytes = int64_t{5} << 30;
-constexpr size_t kMaxDeletes = 1000;
-constexpr int64_t kMaxRangeBytes = 1 << 20;
 // "Processing of a CompleteMultipartUpload request could take several minutes" (API Reference). To
 // give up sooner would abort what the server is still assembling.
 constexpr int kCompletePatienceS = 300;
-// Every S3 tells one of an object; a web page that answers everything with 200 does not.
-constexpr char kNoETag[] = "the answer has no ETag";
-
-// RFC 9110, 8.8.3: in quotes; a proxy that changes the body makes it weak.
-std::string strip_quotes(std::string_view etag) {
-  if (etag.starts_with("W/")) etag.remove_prefix(2);
-  if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') {
-    etag = etag.substr(1, etag.size() - 2);
-  }
-  return std::string(etag);
-}
 
 const char* content_type_of(std::string_view key) {
   if (key.ends_with(".zip")) return "application/zip";
@@ -50,10 +32,6 @@ Headers object_headers(const std::string& key, const S3Settings& settings) {
   return headers;
 }
 
-bool not_found(long status, const S3Fault&) {
-  return status == 404;
-}
-
 bool upload_is_gone(long status, const S3Fault& fault) {
   return status == 404 && fault.code == "NoSuchUpload";
 }
@@ -64,29 +42,54 @@ bool condition_unknown(long status, const S3Fault& fault) {
   if (status == 501) return true;
   if (status != 400) return false;
   return fault.code == "NotImplemented" || fault.code == "NotSupported" ||
-         strcasestr(fault.message.c_str(), "if-none-match") != nullptr;
+         contains(fault.message, "if-none-match") || contains(fault.message, "if-match");
 }
 
-// "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock
-// parameters", as InvalidRequest; others say MissingContentMD5.
+bool not_the_same(long status, const S3Fault& fault) {
+  return status == 412 || condition_unknown(status, fault);
+}
+
+// A bucket with a default retention of Object Lock takes nothing without a checksum. Servers say so
+// under many codes (InvalidRequest, MissingContentMD5, MissingSecurityHeader, ...) and in as many
+// words ("Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object
+// Lock parameters", s3tools/s3cmd#1436; "Missing required header for this request: Content-MD5",
+// versity/versitygw#1301): what they have in common is the header's name.
 bool wants_md5(const Error& error) {
-  return error.s3_code == "MissingContentMD5" ||
-         (error.s3_code == "InvalidRequest" &&
-          error.message.find("Content-MD5") != std::string::npos);
+  const auto names_it = [](std::string_view text) {
+    return contains(text, "content-md5") || contains(text, "contentmd5") ||
+           contains(text, "x-amz-checksum");
+  };
+  return names_it(error.s3_code) || names_it(error.message);
 }
 
 }  // namespace
 
-Result<S3Client::Answer> S3Client::send_write_once(Call call, std::atomic<bool>& refused) {
-  if (refused) return send(call);
-  call.headers.emplace_back("if-none-match", "*");
-  call.accepts = condition_unknown;
+struct S3Client::Condition {
+  const char* header;
+  std::string value;
+  bool (*fails)(long status, const S3Fault& fault);  // in a way that goes without
+  std::atomic<bool>* refused;                        // may be null
+};
+
+bool is_conflict(const Error& error) {
+  return error.s3_code == "ConditionalRequestConflict" || error.s3_code == "OperationAborted";
+}
+
+bool has_s3_headers(const HttpResponse& response) {
+  const auto first = response.headers.lower_bound("x-amz-");
+  return first != response.headers.end() && first->first.starts_with("x-amz-");
+}
+
+Result<S3Client::Answer> S3Client::send_if(Call call, const Condition& condition) {
+  if (condition.refused != nullptr && *condition.refused) return send(call);
+  call.headers.emplace_back(condition.header, condition.value);
+  call.accepts = condition.fails;
   ES_ASSIGN(answer, send(call));
   if (answer.good()) return answer;
   call.headers.pop_back();
   call.accepts = nullptr;
   ES_ASSIGN(plain, send(call));
-  refused = true;  // it was the header, then
+  if (condition.refused != nullptr) *condition.refused = true;  // it was the header, then
   return plain;
 }
 
@@ -95,8 +98,8 @@ Result<void> S3Client::go_on() const {
   return {};
 }
 
-Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, bool write_once,
-                                             std::string* sent_md5) {
+Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file,
+                                             const Condition* condition, std::string* sent_md5) {
   if (file.size < 0 || file.size > kMaxPutBytes) {
     Error error = unexpected(call, std::to_string(file.size) + " bytes are no size for one call");
     error.kind = ErrorKind::kInternal;
@@ -112,7 +115,7 @@ Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, b
       ES_ASSIGN(bytes_md5, md5_of_range(file.fd, file.offset, file.size, look));
       one.headers.emplace_back("content-md5", to_base64(bytes_md5));
     }
-    return write_once ? send_write_once(std::move(one), session_.put_once_refused) : send(one);
+    return condition != nullptr ? send_if(std::move(one), *condition) : send(one);
   };
   const bool with_md5 = session_.content_md5_wanted;
   auto answer = attempt(with_md5);
@@ -121,16 +124,31 @@ Result<S3Client::Answer> S3Client::send_file(Call call, const FileRange& file, b
   return attempt(true);
 }
 
-Result<std::string> S3Client::put_object(const std::string& key, const FileRange& file,
-                                         bool write_once, std::string* sent_md5) {
+Result<ObjectInfo> S3Client::put_if(const std::string& key, const FileRange& file,
+                                    const Condition* condition, std::string* sent_md5) {
   const Call call{.name = "PutObject",
                   .method = "PUT",
                   .key = key,
                   .headers = object_headers(key, session_.settings)};
-  ES_ASSIGN(answer, send_file(call, file, write_once, sent_md5));
-  std::string etag = strip_quotes(answer.header("etag"));
-  if (etag.empty()) return unexpected(call, kNoETag);
-  return etag;
+  ES_ASSIGN(answer, send_file(call, file, condition, sent_md5));
+  ObjectInfo info = info_of(answer);
+  info.size_bytes = file.size;
+  // A proxy may have taken it away; a page that answers everything has none.
+  if (info.etag.empty() && !has_s3_headers(answer.response)) return unexpected(call, kNoETag);
+  return info;
+}
+
+Result<ObjectInfo> S3Client::put_object(const std::string& key, const FileRange& file,
+                                        bool write_once, std::string* sent_md5) {
+  const Condition nothing_there{"if-none-match", "*", condition_unknown,
+                                &session_.put_once_refused};
+  return put_if(key, file, write_once ? &nothing_there : nullptr, sent_md5);
+}
+
+Result<ObjectInfo> S3Client::replace_object(const std::string& key, const FileRange& file,
+                                            const std::string& etag) {
+  const Condition still_there{"if-match", "\"" + etag + "\"", not_the_same, nullptr};
+  return put_if(key, file, etag.empty() ? nullptr : &still_there, nullptr);
 }
 
 Result<std::string> S3Client::create_upload(const std::string& key) {
@@ -157,29 +175,35 @@ Result<std::string> S3Client::upload_part(const std::string& key, const std::str
     error.kind = ErrorKind::kInternal;
     return error;
   }
-  ES_ASSIGN(answer, send_file(call, file, false));
-  std::string etag = strip_quotes(answer.header("etag"));
-  if (etag.empty()) return unexpected(call, kNoETag);
-  return etag;
+  ES_ASSIGN(answer, send_file(call, file, nullptr));
+  std::string etag = bare_etag(answer.header("etag"));
+  if (!etag.empty()) return etag;
+  if (!has_s3_headers(answer.response)) return unexpected(call, kNoETag);
+  ES_ASSIGN(bytes_md5, md5_of_range(file.fd, file.offset, file.size, [this] { return go_on(); }));
+  return to_hex(bytes_md5);
 }
 
-Result<std::string> S3Client::complete_upload(const std::string& key, const std::string& upload_id,
-                                              const std::vector<std::string>& etags,
-                                              bool write_once) {
+Result<ObjectInfo> S3Client::complete_upload(const std::string& key, const std::string& upload_id,
+                                             const std::vector<std::string>& etags,
+                                             bool write_once) {
   Call call{.name = "CompleteMultipartUpload",
             .method = "POST",
             .key = key,
             .query = {{"uploadId", upload_id}},
             .headers = {{"content-type", "application/xml"}},
             .body = complete_body(etags),
-            .patience_s = kCompletePatienceS};
+            .patience_s = kCompletePatienceS,
+            .conflict_is_final = true};
   ES_ASSIGN(digest, sha256(call.body));
   call.payload_sha256 = to_hex(digest);
-  ES_ASSIGN(answer,
-            write_once ? send_write_once(call, session_.complete_once_refused) : send(call));
+  const Condition nothing_there{"if-none-match", "*", condition_unknown,
+                                &session_.complete_once_refused};
+  ES_ASSIGN(answer, write_once ? send_if(call, nothing_there) : send(call));
   auto etag = parse_complete(answer.body);
   if (!etag) return named(call, etag.take_error());
-  return etag;
+  ObjectInfo info = info_of(answer);
+  info.etag = std::move(*etag);
+  return info;
 }
 
 Result<void> S3Client::abort_upload(const std::string& key, const std::string& upload_id) {
@@ -205,107 +229,6 @@ Result<UploadPage> S3Client::list_uploads(const std::string& prefix, const std::
     return unexpected(call, "a list that does not go on: a page came again");
   }
   return page;
-}
-
-Result<std::optional<ObjectInfo>> S3Client::head(const std::string& key) {
-  const Call call{.name = "HeadObject", .method = "HEAD", .key = key, .accepts = not_found};
-  ES_ASSIGN(answer, send(call));
-  if (!answer.good()) return std::optional<ObjectInfo>();
-  ObjectInfo info;
-  const std::string length = answer.header("content-length");
-  const char* const end = length.data() + length.size();
-  const auto [read, problem] = std::from_chars(length.data(), end, info.size_bytes);
-  if (problem != std::errc() || read != end || info.size_bytes < 0) {
-    return unexpected(call, "the answer has no Content-Length that is a size");
-  }
-  info.etag = strip_quotes(answer.header("etag"));
-  if (info.etag.empty()) return unexpected(call, kNoETag);
-  info.encryption = answer.header("x-amz-server-side-encryption");
-  return std::optional(std::move(info));
-}
-
-Result<std::string> S3Client::get_range(const std::string& key, int64_t offset, int64_t size) {
-  Call call{.name = "GetObject", .method = "GET", .key = key};
-  const std::string range = std::to_string(offset) + "-" + std::to_string(offset + size - 1);
-  if (offset < 0 || size < 1 || size > kMaxRangeBytes) {
-    Error error = unexpected(call, range + " is no range of at most 1 MiB");
-    error.kind = ErrorKind::kInternal;
-    return error;
-  }
-  call.headers = {{"range", "bytes=" + range}};
-  ES_ASSIGN(answer, send(call));
-  const auto wanted = static_cast<size_t>(size);
-  if (answer.response.status == 206) {
-    const std::string got = answer.header("content-range");
-    if (!got.empty() && !got.starts_with("bytes " + std::to_string(offset) + "-")) {
-      return unexpected(call, "asked for bytes " + range + ", the answer holds " + peer_text(got));
-    }
-  } else if (answer.response.status != 200) {
-    return unexpected(
-        call, "HTTP status " + std::to_string(answer.response.status) + " is no answer to a range");
-  } else {
-    // A server that does not know ranges sends all there is (RFC 9110, 14.2).
-    answer.body.erase(0, std::min(answer.body.size(), static_cast<size_t>(offset)));
-    if (answer.body.size() > wanted) answer.body.resize(wanted);
-  }
-  if (answer.body.size() != wanted) {
-    return unexpected(call, "asked for bytes " + range + ", got " +
-                                std::to_string(answer.body.size()) + " bytes");
-  }
-  return std::move(answer.body);
-}
-
-Result<ListPage> S3Client::list(const std::string& prefix, const std::string& token, int max_keys) {
-  Call call{.name = "ListObjectsV2",
-            .method = "GET",
-            .query = {{"list-type", "2"},
-                      {"encoding-type", "url"},
-                      {"max-keys", std::to_string(max_keys)},
-                      // What lies in deeper folders is somebody else's, and may be a great deal.
-                      {"delimiter", "/"}}};
-  if (!prefix.empty()) call.query.emplace_back("prefix", prefix);
-  if (!token.empty()) call.query.emplace_back("continuation-token", token);
-  ES_ASSIGN(answer, send(call));
-  auto page = parse_list(answer.body);
-  if (!page) return named(call, page.take_error());
-  if (!page->next_token.empty() && page->next_token == token) {
-    return unexpected(call, "a list that does not go on: a page came again");
-  }
-  return page;
-}
-
-Result<std::vector<DeleteFault>> S3Client::remove(const std::vector<std::string>& keys) {
-  Call call{.name = "DeleteObjects",
-            .method = "POST",
-            .query = {{"delete", ""}},
-            .headers = {{"content-type", "application/xml"}}};
-  if (keys.empty()) return std::vector<DeleteFault>();
-  if (keys.size() > kMaxDeletes) {
-    Error error = unexpected(call, std::to_string(keys.size()) + " keys are too many for one call");
-    error.kind = ErrorKind::kInternal;
-    return error;
-  }
-  call.body = delete_body(keys);
-  ES_ASSIGN(digest, sha256(call.body));
-  call.payload_sha256 = to_hex(digest);
-  if (const auto sum = md5(call.body)) {
-    call.headers.emplace_back("content-md5", to_base64(*sum));
-  } else {
-    // A host that forbids MD5; Amazon takes this one instead (API Reference, DeleteObjects).
-    call.headers.emplace_back("x-amz-checksum-sha256", to_base64(digest));
-  }
-  ES_ASSIGN(answer, send(call));
-  auto faults = parse_delete(answer.body);
-  if (!faults) return named(call, faults.take_error());
-  return faults;
-}
-
-Result<std::string> S3Client::bucket_location() {
-  const Call call{.name = "GetBucketLocation", .method = "GET", .query = {{"location", ""}}};
-  ES_ASSIGN(answer, send(call));
-  auto region = parse_location(answer.body);
-  if (!region) return named(call, region.take_error());
-  return region;
 }
 
 }  // namespace etcd_snapshot

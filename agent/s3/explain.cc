@@ -156,9 +156,10 @@ std::vector<HintValue> hint_values(const S3CallName& name, const HttpResponse& r
 // some servers send back what they were sent.
 std::string_view text_kind(const HttpResponse& response, std::string_view body) {
   const size_t begin = body.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  const bool called_html = contains(response.trailer("content-type"), "text/html");
   // HEAD tells the type of what it leaves out.
-  if (contains(response.trailer("content-type"), "text/html")) return "HTML";
-  if (begin == body.npos) return "";
+  if (begin == body.npos) return called_html ? "HTML" : "";
+  if (called_html && !is_xml_answer(body)) return "HTML";
   body.remove_prefix(begin);
   const std::string_view top = body.substr(0, 256);
   if (contains(top, "<html") || contains(top, "<!doctype html")) return "HTML";
@@ -198,6 +199,10 @@ void explain_status(const S3CallName& name, const HttpResponse& response, std::s
                  (error.hint.empty() ? "" : " " + error.hint);
   }
   if (status == 412) error.s3_code = "PreconditionFailed";
+  if (status == 409) {
+    error.s3_code = "OperationAborted";
+    error.retryable = true;
+  }
   if (status == 403 && reads_object(name)) error.hint += kNotListedHint;
 }
 
@@ -216,8 +221,9 @@ void explain_fault(const S3CallName& name, long status, const S3Fault& fault,
     if (fault.code == "AccessDenied" && reads_object(name)) error.hint += kNotListedHint;
     if (row->again != Again::kByStatus) error.retryable = row->again == Again::kYes;
   } else {
-    // What 400 means without a word is no help where there are words.
-    const StatusMeaning* const by_status = status == 400 ? nullptr : meaning_of(status);
+    // What these mean without a word is no help where there are words.
+    const bool vague = status == 400 || status == 409;
+    const StatusMeaning* const by_status = vague ? nullptr : meaning_of(status);
     error.hint = by_status == nullptr ? kUnknownHint : fill_in(by_status->hint, values);
   }
 }

@@ -108,8 +108,8 @@ std::string not_found_hint(const S3CallName& name, const std::string& message) {
 
 std::string network_hint(const S3CallName& name, const Error& error, const ProxyInUse& proxy) {
   const std::string& message = error.message;
-  // "CONNECT tunnel failed, response 407", "Received HTTP code 407 from proxy after CONNECT". A port
-  // may have these digits, too.
+  // "CONNECT tunnel failed, response 407", "Received HTTP code 407 from proxy after CONNECT". A
+  // port may have these digits, too.
   if (contains(message, "CONNECT tunnel failed") || contains(message, "from proxy after CONNECT")) {
     if (contains(message, "response 407") || contains(message, "code 407")) {
       return proxy_text(proxy) +

@@ -55,10 +55,12 @@ bool is_bare_refusal(long status) {
   return status == 301 || status == 307 || status == 400 || status == 401 || status == 403;
 }
 
-// What a portal or console answers to anything. Some servers call an answer without a body HTML,
-// too; an object's own type comes with HEAD, and none of ours is HTML.
-bool is_html(const HttpResponse& response, bool head, bool has_body) {
-  return (head || has_body) && contains(response.trailer("content-type"), "text/html");
+// What a portal or console answers to anything. An answer is judged by its body, not by its type:
+// Swift calls XML HTML, and some servers call an answer without a body so. A HEAD has none; there,
+// S3's own headers tell.
+bool is_web_page(const HttpResponse& response, bool head, const std::string& body) {
+  if (!contains(response.trailer("content-type"), "text/html")) return false;
+  return head ? !has_s3_headers(response) : !body.empty() && !is_xml_answer(body);
 }
 
 // What [s3] wants of an object, for messages; empty: nothing.
@@ -127,6 +129,7 @@ Result<S3Client::Answer> S3Client::send_once(const Call& call) {
   if (call.file != nullptr) {
     request.file_body = *call.file;
     request.rate = session_.rate.get();
+    request.expect_refused = &session_.expect_refused;
   }
   request.extra_roots = session_.extra_roots;
   request.proxy = settings.proxy;
@@ -231,7 +234,7 @@ Result<S3Client::Answer> S3Client::send_settled(const Call& call) {
       long status = answer->response.status;
       const bool object = call.is("GET") && !call.key.empty();
       if (answer->good() && !object &&
-          is_html(answer->response, call.is("HEAD"), !answer->body.empty())) {
+          is_web_page(answer->response, call.is("HEAD"), answer->body)) {
         error = explain_answer(answer->name, answer->response, answer->body);
         break;
       }
@@ -261,6 +264,7 @@ Result<S3Client::Answer> S3Client::send_settled(const Call& call) {
         if (session_.credentials->forget(answer->keys)) continue;
       }
       error = explain_answer(answer->name, answer->response, answer->body);
+      if (call.conflict_is_final && is_conflict(error)) return error;
       asked_s = retry_after_s(answer->response, session_.clock.now());
       break;
     }

@@ -41,8 +41,15 @@ class S3Session {
 
   // Held while the server is asked whether the endpoint names the bucket (S3Location::unsettled()).
   std::mutex settling;
-  // The server answered that it does not know If-None-Match in this call: left out from then on.
+  // --- what this server cannot do; found out on the way, by whichever client
+  // It does not know If-None-Match in this call: left out from then on.
   std::atomic<bool> put_once_refused{false}, complete_once_refused{false};
+  // It has no DeleteObjects: one DELETE a key.
+  std::atomic<bool> batch_delete_refused{false};
+  // It stays silent when it is asked by "Expect: 100-continue", or refuses (HttpRequest::expect).
+  std::atomic<bool> expect_refused{false};
+  // It does not encrypt as [s3] sse asks: nothing more is sent to it.
+  std::atomic<bool> encryption_refused{false};
   // The bucket asked for Content-MD5: with a default retention of Object Lock it takes nothing
   // without (S3 User Guide, "Considerations for using Object Lock").
   std::atomic<bool> content_md5_wanted{false};

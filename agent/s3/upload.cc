@@ -11,6 +11,7 @@
 
 #include "base/digest.h"
 #include "base/stop.h"
+#include "s3/wire_text.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -25,20 +26,12 @@ bool is_md5(std::string_view etag) {
   return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == etag.npos;
 }
 
-Error conflict(const std::string& what, const char* code) {
-  Error error;
-  error.kind = ErrorKind::kRemote;
-  error.message = what;
-  error.hint = "look who else writes there: every cluster needs a bucket or folder of its own";
-  error.s3_code = code;
-  return error;
-}
-
 }  // namespace
 
 std::string multipart_etag(const std::vector<std::string>& part_etags) {
   std::string digests;
-  for (const std::string& etag : part_etags) {
+  for (const std::string& part : part_etags) {
+    const std::string etag = normal_etag(part);
     if (!is_md5(etag)) return {};
     digests += from_hex(etag);
   }
@@ -169,16 +162,14 @@ struct ObjectUpload::State {
   }
 
   Result<void> send_parts(const std::function<void(int64_t)>& progress);
-  std::string place() const { return session.location.display() + "/" + key; }
-  Error taken() const;
-  Result<bool> holds_same_bytes(S3Client& client);
-  Error damaged(const std::string& etag, const std::string& expected) const;
   Result<void> check_free(S3Client& client);
+  SentObject sent_object(std::string computed_etag) const {
+    return {key, {fd.get(), 0, available}, part_bytes, std::move(computed_etag)};
+  }
   Result<UploadedObject> put_whole(S3Client& client);
   Result<UploadedObject> complete(S3Client& client);
-  Result<UploadedObject> compare(S3Client& client, const std::string& answered_etag,
-                                 const std::string& computed_etag);
-  bool is_told_by(const std::string& computed_etag, const ObjectInfo& found) const;
+  Result<UploadedObject> settled(S3Client& client, const Result<ObjectInfo>& answered,
+                                 std::string computed_etag);
 };
 
 Result<void> ObjectUpload::State::send_parts(const std::function<void(int64_t)>& progress) {
@@ -195,96 +186,59 @@ Result<void> ObjectUpload::State::send_parts(const std::function<void(int64_t)>&
   return {};
 }
 
-// What is there under the key afterwards has to be what was sent.
-Result<UploadedObject> ObjectUpload::State::compare(S3Client& client,
-                                                    const std::string& answered_etag,
-                                                    const std::string& computed_etag) {
-  ES_ASSIGN(found, client.head(key));
-  if (!found) {
-    return Error{ErrorKind::kRemote, place() + ": was uploaded, but is not there",
-                 "look who or what deletes there, and whether the endpoint is an S3 server", true,
-                 0};
-  }
-  const std::string& expected = is_told_by(computed_etag, *found) ? computed_etag : answered_etag;
-  const bool same_size = found->size_bytes == available;
-  if (same_size && (expected.empty() || found->etag == expected)) {
-    return UploadedObject{key, available, found->etag};
-  }
-  // The server is at one with itself: nobody else wrote there.
-  if (same_size && found->etag == answered_etag) {
-    ES_ASSIGN(same, holds_same_bytes(client));
-    if (same) return UploadedObject{key, available, found->etag};
-    return damaged(answered_etag, expected);
-  }
-  return conflict(place() + ": holds " + std::to_string(found->size_bytes) + " bytes with ETag " +
-                      found->etag + ", but " + std::to_string(available) + " bytes with ETag " +
-                      expected + " were sent",
-                  kNotWhatWasSent);
-}
-
-// Whether the object's ETag tells of its bytes: not where a key service encrypts them.
-bool ObjectUpload::State::is_told_by(const std::string& computed_etag,
-                                     const ObjectInfo& found) const {
-  return !computed_etag.empty() && !session.settings.sse.starts_with("aws:kms") &&
-         !found.encryption.starts_with("aws:kms");
-}
-
-// Not every ETag of 32 digits is an MD5: gateways make others, and so does a bucket's encryption
-// that no header tells of. So a small object is read back before it is called damaged.
-Result<bool> ObjectUpload::State::holds_same_bytes(S3Client& client) {
-  if (available > part_bytes) return false;
-  Sha256 there;
-  for (int64_t at = 0; at < available; at += kMiB) {
-    ES_ASSIGN(bytes, client.get_range(key, at, std::min(kMiB, available - at)));
-    ES_TRY(there.update(as_bytes(bytes)));
-  }
-  ES_ASSIGN(digest_there, there.finish());
-  ES_ASSIGN(digest_here, sha256_of_range(fd.get(), 0, available));
-  return digest_there == digest_here;
-}
-
-Error ObjectUpload::State::damaged(const std::string& etag, const std::string& expected) const {
-  Error reason = conflict(place() + ": holds other bytes than were sent: its ETag is " + etag +
-                              ", what was sent makes " + expected,
-                          kNotWhatWasSent);
-  reason.hint =
-      "the data changed on the way or there: a proxy between that rewrites requests, or faulty "
-      "memory or disks of the server";
-  return reason;
-}
-
 // Not every server knows If-None-Match: so that what is there already is kept, look.
 Result<void> ObjectUpload::State::check_free(S3Client& client) {
   ES_ASSIGN(there, client.head(key));
-  if (there) return taken();
-  return {};
+  if (!there) return {};
+  Error error{ErrorKind::kRemote,
+              session.location.display() + "/" + key + ": an object of this name exists",
+              "look who else writes there: every cluster needs a bucket or folder of its own"};
+  error.s3_code = "PreconditionFailed";
+  return error;
 }
 
-Error ObjectUpload::State::taken() const {
-  return conflict(place() + ": is there already", "PreconditionFailed");
+// The answer may be lost or late although the call was carried out, and a second one refused
+// because of the first; then the object tells.
+Result<UploadedObject> ObjectUpload::State::settled(S3Client& client,
+                                                    const Result<ObjectInfo>& answered,
+                                                    std::string computed_etag) {
+  const SentObject sent = sent_object(std::move(computed_etag));
+  ES_ASSIGN(info, answered ? prove_stored(session, client, sent, *answered)
+                           : settle_failure(session, client, sent, answered.error()));
+  return UploadedObject{key, info.size_bytes, info.etag};
+}
+
+// Whether a condition failed that cannot have: a server that does not understand If-None-Match.
+bool refused_though_free(S3Client& client, const std::string& key,
+                         const Result<ObjectInfo>& answered) {
+  if (answered || answered.error().s3_code != "PreconditionFailed") return false;
+  const auto there = client.head(key);
+  return there && !*there;
 }
 
 Result<UploadedObject> ObjectUpload::State::put_whole(S3Client& client) {
   ES_TRY(check_free(client));
   std::string sent_md5;
-  auto etag = client.put_object(key, {fd.get(), 0, available}, true, &sent_md5);
-  if (!etag) return etag.take_error();
-  return compare(client, *etag, is_md5(*etag) ? to_hex(sent_md5) : "");
+  const auto put = [&] {
+    return client.put_object(key, {fd.get(), 0, available}, true, &sent_md5);
+  };
+  auto answered = put();
+  if (refused_though_free(client, key, answered)) {
+    session.put_once_refused = true;
+    answered = put();
+  }
+  return settled(client, answered, to_hex(sent_md5));
 }
 
 Result<UploadedObject> ObjectUpload::State::complete(S3Client& client) {
   ES_TRY(check_free(client));
-  const std::string computed = multipart_etag(etags);
-  auto etag = client.complete_upload(key, upload_id, etags, true);
-  if (etag) return compare(client, *etag, computed);
-  // The answer may be lost or late although the call was carried out, and a second one refused
-  // because of the first; then the object tells.
-  if (etag.error().kind == ErrorKind::kCancelled) return etag.take_error();
-  const auto found = client.head(key);
-  if (!found || !*found || (*found)->size_bytes != available) return etag.take_error();
-  if ((*found)->etag == computed) return UploadedObject{key, available, computed};
-  if (is_told_by(computed, **found)) return damaged((*found)->etag, computed);
-  return taken();  // by whom, the bytes tell: there was nothing before
+  const auto complete = [&] { return client.complete_upload(key, upload_id, etags, true); };
+  auto answered = complete();
+  if (refused_though_free(client, key, answered)) {
+    session.complete_once_refused = true;
+    answered = complete();
+  }
+  return settled(client, answered, multipart_etag(etags));
 }
 
 ObjectUpload::ObjectUpload(S3Session& session, std::string key, UniqueFd fd, int64_t expected_bytes)
@@ -319,9 +273,14 @@ bool ObjectUpload::worth_a_new_try() const {
   return state_->error && (state_->error->retryable || state_->error->s3_code == "NoSuchUpload");
 }
 
+bool ObjectUpload::must_begin_anew(const Error& error) {
+  return is_conflict(error) || error.s3_code == "NoSuchUpload";
+}
+
 Result<UploadedObject> ObjectUpload::finish(int64_t size_bytes,
                                             const std::function<void(int64_t)>& progress) {
   State& state = *state_;
+  ES_TRY(check_encrypts(state.session));
   bool in_one = false;
   {
     const std::lock_guard lock(state.mutex);

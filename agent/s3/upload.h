@@ -10,12 +10,9 @@
 
 #include "base/fd.h"
 #include "s3/client.h"
+#include "s3/stored.h"
 
 namespace etcd_snapshot {
-
-// s3_code of finish() where the object is not what was sent, although the server took it: another
-// host completed later, or the bytes were changed.
-inline constexpr char kNotWhatWasSent[] = "NotWhatWasSent";
 
 struct UploadedObject {
   std::string key;
@@ -40,19 +37,20 @@ class ObjectUpload {
 
   // Whether it failed already, while the file grew, for a reason that may have passed since.
   bool worth_a_new_try() const;
+  // Whether the server says of a failed finish() that the upload is to be begun anew
+  // (is_conflict(), NoSuchUpload): the same one cannot be completed any more.
+  static bool must_begin_anew(const Error& error);
 
-  // The file is whole, proven and has its name. Sends what is left, completes, and compares size
-  // and ETag of the object with what was sent: of one that went in one request the ETag with the
-  // MD5 of the bytes as they were read here (where they differ, it is read back: not every ETag is
-  // an MD5); of one in parts with the ETags that the server gave
-  // the parts, each of which it had compared with the SHA-256 in the request
-  // (x-amz-content-sha256). An MD5 of the parts here would take more than twice the time of that
-  // SHA-256 (`openssl speed` on one core of an x86-64 host: 0.6 and 1.4 GB/s). Where an ETag need
-  // be no MD5 (a key service encrypts, the host forbids MD5), with what the server answered. An
-  // object that is there under the key already is never replaced where the server can help it:
-  // error with s3_code "PreconditionFailed"; what is there may still be the same file, from a call
-  // whose answer was lost. `progress` (may be empty) is called about every 200 ms with the bytes
-  // that are there.
+  // The file is whole, proven and has its name. Sends what is left, completes, and proves what lies
+  // there (s3/stored.h). Of what went in one request the ETag should be the MD5 of the bytes as
+  // they were read here; of one in parts it is computed from the ETags that the server gave the
+  // parts, each of which it had compared with the SHA-256 in the request (x-amz-content-sha256). An
+  // MD5 of the parts here would take more than twice the time of that SHA-256 (`openssl speed` on
+  // one core of an x86-64 host: 0.6 and 1.4 GB/s). An object that is there under the key already is
+  // never replaced where the server can help it: error with s3_code "PreconditionFailed"; what is
+  // there may still be the same file, from a call whose answer was lost. After any other error of
+  // finish() the server may have taken the object: the caller must not send it under another name.
+  // `progress` (may be empty) is called about every 200 ms with the bytes that are there.
   Result<UploadedObject> finish(int64_t size_bytes,
                                 const std::function<void(int64_t sent_bytes)>& progress = {});
 

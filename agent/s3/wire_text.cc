@@ -73,6 +73,32 @@ bool contains(std::string_view text, std::string_view part) {
                      [](char a, char b) { return lower_char(a) == lower_char(b); }) != text.end();
 }
 
+std::string bare_etag(std::string_view text) {
+  const auto cut = [&text](std::string_view suffix) {
+    if (text.size() > suffix.size() && lower(text).ends_with(suffix)) {
+      text.remove_suffix(suffix.size());
+    }
+  };
+  const auto trim_spaces = [&text] {
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    while (text.ends_with(' ')) text.remove_suffix(1);
+  };
+  trim_spaces();
+  if (text.starts_with("W/") || text.starts_with("w/")) text.remove_prefix(2);
+  cut("-gzip");
+  if (text.starts_with('"')) text.remove_prefix(1);
+  if (text.ends_with('"')) text.remove_suffix(1);
+  cut("-gzip");
+  trim_spaces();
+  return std::string(text);
+}
+
+std::string normal_etag(std::string_view text) {
+  std::string etag = bare_etag(text);
+  const bool digits = etag.find_first_not_of("0123456789abcdefABCDEF-") == etag.npos;
+  return digits ? lower(etag) : etag;
+}
+
 std::string_view without_origin(std::string_view message) {
   if (!message.starts_with("http://") && !message.starts_with("https://")) return message;
   const size_t end = message.find(": ");

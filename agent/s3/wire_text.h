@@ -23,6 +23,12 @@ bool is_dns_label(std::string_view text);
 // Whether `part` is in `text`, ASCII letters in any case.
 bool contains(std::string_view text, std::string_view part);
 
+// An ETag without what surrounds it: quotes, W/ (RFC 9110, 8.8.3), and the suffix that a proxy
+// which compresses appends ("...-gzip" of Apache's mod_deflate, inside or behind the quotes).
+std::string bare_etag(std::string_view text);
+// The same, as it is compared: hexadecimal digits in lower case, as some servers write capitals.
+std::string normal_etag(std::string_view text);
+
 // A message of base/http without the origin in front of it.
 std::string_view without_origin(std::string_view message);
 

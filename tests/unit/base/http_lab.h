@@ -50,6 +50,7 @@ TEST_BASE(HttpBase) {
   HttpRequest request_;
   HttpResponse response_;
   Text body_;
+  std::atomic<bool> expect_refused_{false};
 
   void setup() override {
     renew();
@@ -65,6 +66,7 @@ TEST_BASE(HttpBase) {
     request_.method = "PUT";
     request_.url = url;
     request_.file_body = file;
+    request_.expect_refused = &expect_refused_;
   }
   // "" or the error's message.
   std::string perform() {

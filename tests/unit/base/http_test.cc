@@ -132,6 +132,45 @@ TEST(Http, AServerThatNeverAnswersExpectIsAskedOnce) {
   }
 }
 
+// RFC 9110, 10.1.1: a client repeats the request without the expectation. Seen of proxies and of
+// lighttpd (turnkeylinux/tracker#94, duplicati/duplicati#378, haiwen/seafile#1230).
+TEST(Http, AServerThatRefusesExpectGetsTheBodyWithoutAndIsNotAskedAgain) {
+  LoopbackServer server([](Wire& wire, SeenRequest& request) {
+    if (request.expects_continue()) return wire.answer(417, "no expectations here");
+    return wire.read_body(request) && wire.answer(200, "taken");
+  });
+  const std::string text = pattern(1200000);
+  const TemporaryFile file(text);
+  put(server.url(), {file.fd.get(), 0, 1200000});
+  for (int i = 0; i < 2; ++i) {
+    STRCMP_EQUAL("", perform().c_str());
+    LONGS_EQUAL(200, response_.status);
+    STRCMP_EQUAL("taken", body_.text.c_str());
+  }
+  renew();  // another client of the same server
+  STRCMP_EQUAL("", perform().c_str());
+  const auto seen = server.seen();
+  LONGS_EQUAL(4, seen.size());
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK_EQUAL(i == 0, seen[i].expects_continue());
+    CHECK_TRUE(i == 0 || seen[i].body == text);
+  }
+}
+
+// A server that says 417 of a request without the question means something else by it.
+TEST(Http, ARefusedExpectationThatNobodyHadIsAnAnswer) {
+  LoopbackServer server([](Wire& wire, SeenRequest& request) {
+    return wire.read_body(request) && wire.answer(417, "all the same");
+  });
+  const TemporaryFile file(pattern(1200000));
+  put(server.url(), {file.fd.get(), 0, 1200000});
+  expect_refused_ = true;
+  STRCMP_EQUAL("", perform().c_str());
+  LONGS_EQUAL(417, response_.status);
+  STRCMP_EQUAL("all the same", body_.text.c_str());
+  LONGS_EQUAL(1, server.seen().size());
+}
+
 // libcurl 7.88 would ask before every PUT.
 TEST(Http, ASmallBodyIsSentWithoutExpect) {
   LoopbackServer server(take);

@@ -173,6 +173,9 @@ Result<void> FakeS3::perform(const HttpRequest& request, HttpResponse& response,
     if (auto instead = ask(after)) answered = std::move(instead);
   }
   if (answered->network) return *answered->network;
+  if (html_type && answered->headers["content-type"] == "application/xml") {
+    answered->headers["content-type"] = "text/html; charset=UTF-8";
+  }
   response.status = answered->status;
   response.headers = answered->headers;
   response.headers.try_emplace("content-length", std::to_string(answered->body.size()));

@@ -96,10 +96,20 @@ class FakeS3 final : public HttpClient {
   std::string region;                  // set: requests signed for another are refused
   std::set<std::string> expired_keys;  // access keys that get ExpiredToken
   int page_size = 1000;
-  size_t min_part_bytes = 0;             // of all parts but the last
-  bool empty_etag = false;               // in the answer of CompleteMultipartUpload
-  bool ignores_range = false;            // sends the whole object with 200
-  std::set<std::string> locked, denied;  // keys that cannot be deleted; operations (AccessDenied)
+  size_t min_part_bytes = 0;  // of all parts but the last
+  bool empty_etag = false;    // in the answer of CompleteMultipartUpload
+  // What it makes of a multipart object's ETag, from those of its parts joined by ","; empty: S3's.
+  std::function<std::string(const std::string&)> makes_etag;
+  // How it writes an ETag in headers and documents; empty: in quotes.
+  std::function<std::string(const std::string&)> tells_etag;
+  bool head_tells_size = true;
+  bool encrypts = true;                   // or ignores x-amz-server-side-encryption
+  std::optional<FakeAnswer> md5_refusal;  // of a PUT without Content-MD5
+  std::optional<FakeAnswer> no_batch;     // instead of DeleteObjects
+  bool wants_condition = false;           // a policy that enforces If-None-Match or If-Match
+  bool html_type = false;                 // calls its XML text/html
+  bool ignores_range = false;             // sends the whole object with 200
+  std::set<std::string> locked, denied;   // keys that cannot be deleted; operations (AccessDenied)
 
   // --- what goes wrong. One at a time, whatever the threads. nullopt: nothing.
   using Hook = std::function<std::optional<FakeAnswer>(const FakeCall&)>;
@@ -124,6 +134,8 @@ class FakeS3 final : public HttpClient {
   FakeAnswer list(const FakeCall& call, const Objects& objects) const;
   FakeAnswer list_uploads(const FakeCall& call) const;
   FakeAnswer remove(const FakeCall& call, const std::string& body, Objects& objects) const;
+  FakeAnswer remove_one(const FakeCall& call, Objects& objects) const;
+  std::string told(const std::string& etag) const;
 
   std::mutex store_mutex_, hook_mutex_;
   int next_upload_ = 1;

@@ -69,10 +69,11 @@ std::string value_of(const std::map<std::string, std::string>& map, const std::s
   return found == map.end() ? std::string() : found->second;
 }
 
-std::map<std::string, std::string> kept_headers(const FakeCall& call) {
+std::map<std::string, std::string> kept_headers(const FakeCall& call, bool encrypts) {
   std::map<std::string, std::string> kept;
   for (const char* name : {"content-type", "x-amz-server-side-encryption",
                            "x-amz-server-side-encryption-aws-kms-key-id", "x-amz-storage-class"}) {
+    if (!encrypts && std::string(name).starts_with("x-amz-server-side")) continue;
     if (const std::string value = call.header(name); !value.empty()) kept[name] = value;
   }
   return kept;
@@ -96,13 +97,16 @@ std::optional<FakeAnswer> condition(FakeS3::WriteOnce kind, const FakeCall& call
 
 FakeAnswer FakeS3::answer(const FakeCall& call, const std::string& body) {
   if (auto refused = refusal(call, body)) return *refused;
+  const bool sends = call.operation == "PutObject" || call.operation == "UploadPart";
+  if (md5_refusal && sends && call.header("content-md5").empty()) return *md5_refusal;
   Objects& objects = buckets[call.bucket];
   const std::string& operation = call.operation;
   if (operation == "PutObject") return put_object(call, body, objects);
   if (operation == "CreateMultipartUpload") return create_upload(call);
   if (operation == "ListObjectsV2") return list(call, objects);
   if (operation == "ListMultipartUploads") return list_uploads(call);
-  if (operation == "DeleteObjects") return remove(call, body, objects);
+  if (operation == "DeleteObjects") return no_batch ? *no_batch : remove(call, body, objects);
+  if (operation == "DeleteObject") return remove_one(call, objects);
   if (operation == "GetObject" || operation == "HeadObject") return get(call, objects);
   if (operation == "GetBucketLocation") {
     const bool told = tells_region != TellsRegion::kNever && region != "us-east-1";
@@ -121,15 +125,29 @@ FakeAnswer FakeS3::answer(const FakeCall& call, const std::string& body) {
   return s3_error(501, "NotImplemented", "the fake does not know this call");
 }
 
+// In quotes, as S3 writes it.
+std::string FakeS3::told(const std::string& etag) const {
+  return tells_etag ? tells_etag(etag) : "\"" + etag + "\"";
+}
+
 FakeAnswer FakeS3::put_object(const FakeCall& call, const std::string& body, Objects& objects) {
+  const std::string if_match = call.header("if-match");
+  if (wants_condition && if_match.empty() && call.header("if-none-match").empty()) {
+    return s3_error(403, "AccessDenied", "explicit deny in a resource-based policy");
+  }
+  const auto there = objects.find(call.key);
+  if (!if_match.empty() && (there == objects.end() || told(there->second.etag) != if_match)) {
+    return s3_error(412, "PreconditionFailed", "no", "<Condition>If-Match</Condition>");
+  }
   if (auto refused = condition(put_once, call, objects.count(call.key) != 0)) return *refused;
-  const FakeObject& object = objects[call.key] = {body, hex_of(md5(body)), kept_headers(call)};
-  return {200, {{"etag", "\"" + object.etag + "\""}}};
+  const FakeObject& object =
+      objects[call.key] = {body, hex_of(md5(body)), kept_headers(call, encrypts)};
+  return {200, {{"etag", told(object.etag)}, {"x-amz-request-id", "tx1"}}};
 }
 
 FakeAnswer FakeS3::create_upload(const FakeCall& call) {
   const std::string id = "2~upload/" + std::to_string(next_upload_++) + "+=";  // has to be encoded
-  uploads[id] = {.key = call.key, .headers = kept_headers(call)};
+  uploads[id] = {.key = call.key, .headers = kept_headers(call, encrypts)};
   return xml("InitiateMultipartUploadResult",
              tag("Bucket", call.bucket) + tag("Key", escape(call.key)) + tag("UploadId", id));
 }
@@ -138,7 +156,7 @@ FakeAnswer FakeS3::upload_part(const FakeCall& call, const std::string& body) {
   FakeObject& part =
       uploads[call.query.at("uploadId")].parts[atoi(value_of(call.query, "partNumber").c_str())];
   part = {body, hex_of(md5(body))};
-  return {200, {{"etag", "\"" + part.etag + "\""}}};
+  return {200, {{"etag", told(part.etag)}, {"x-amz-request-id", "tx1"}}};
 }
 
 FakeAnswer FakeS3::complete(const FakeCall& call, const std::string& body, Objects& objects) {
@@ -152,7 +170,7 @@ FakeAnswer FakeS3::complete(const FakeCall& call, const std::string& body, Objec
   for (size_t i = 0; i < numbers.size(); ++i) {
     const int number = atoi(numbers[i].c_str());
     const auto part = upload.parts.find(number);
-    if (part == upload.parts.end() || part->second.etag != unquote(etags[i])) {
+    if (part == upload.parts.end() || told(part->second.etag) != told(unquote(etags[i]))) {
       return s3_error(400, "InvalidPart", "part " + numbers[i]);
     }
     if (number <= previous) return s3_error(400, "InvalidPartOrder");
@@ -164,11 +182,16 @@ FakeAnswer FakeS3::complete(const FakeCall& call, const std::string& body, Objec
     previous = number;
   }
   object.etag = hex_of(md5(digests)) + "-" + std::to_string(numbers.size());
-  const std::string told = empty_etag ? "" : "&quot;" + object.etag + "&quot;";
+  if (makes_etag) {
+    std::string joined;
+    for (const std::string& etag : etags) joined += (joined.empty() ? "" : ",") + unquote(etag);
+    object.etag = makes_etag(joined);
+  }
+  const std::string etag = empty_etag ? "" : escape(told(object.etag));
   objects[call.key] = std::move(object);
   uploads.erase(call.query.at("uploadId"));
   return xml("CompleteMultipartUploadResult",
-             tag("Bucket", call.bucket) + tag("Key", escape(call.key)) + tag("ETag", told));
+             tag("Bucket", call.bucket) + tag("Key", escape(call.key)) + tag("ETag", etag));
 }
 
 FakeAnswer FakeS3::get(const FakeCall& call, const Objects& objects) const {
@@ -177,8 +200,10 @@ FakeAnswer FakeS3::get(const FakeCall& call, const Objects& objects) const {
   const std::string& bytes = found->second.bytes;
   FakeAnswer answer;
   for (const auto& [name, value] : found->second.headers) answer.headers[name] = value;
-  answer.headers["etag"] = "\"" + found->second.etag + "\"";
+  answer.headers["etag"] = told(found->second.etag);
+  answer.headers["x-amz-request-id"] = "tx1";
   answer.body = bytes;
+  if (call.operation == "HeadObject" && !head_tells_size) answer.headers["content-length"] = "";
   const std::string range = call.header("range");
   size_t first = 0, last = 0;
   if (ignores_range || sscanf(range.c_str(), "bytes=%zu-%zu", &first, &last) != 2) return answer;
@@ -223,7 +248,7 @@ FakeAnswer FakeS3::list(const FakeCall& call, const Objects& objects) const {
     }
     content += tag("Contents", tag("Key", encode ? percent_encode(key, true) : escape(key)) +
                                    tag("LastModified", "2018-05-04T18:40:16.000Z") +
-                                   tag("ETag", "&quot;" + object.etag + "&quot;") +
+                                   tag("ETag", escape(told(object.etag))) +
                                    tag("Size", std::to_string(object.bytes.size())) +
                                    tag("StorageClass", "STANDARD"));
   }
@@ -257,6 +282,14 @@ FakeAnswer FakeS3::list_uploads(const FakeCall& call) const {
   }
   return xml("ListMultipartUploadsResult",
              tag("IsTruncated", truncated ? "true" : "false") + (truncated ? next : "") + content);
+}
+
+FakeAnswer FakeS3::remove_one(const FakeCall& call, Objects& objects) const {
+  if (locked.count(call.key)) {
+    return s3_error(403, "AccessDenied", "Access Denied because object protected by object lock.");
+  }
+  objects.erase(call.key);
+  return {204};
 }
 
 FakeAnswer FakeS3::remove(const FakeCall& call, const std::string& body, Objects& objects) const {

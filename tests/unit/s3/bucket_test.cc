@@ -251,7 +251,8 @@ TEST(Bucket, ReadsNoMoreThanItNeedsToTellThemApart) {
   const BytesFile file(std::string(10000, 'a'));
   s3.put("p1/a.zip", "shorter");
   CHECK_TRUE(bucket().holds("a.zip", file.all().fd, file.all().size).ok());
-  LONGS_EQUAL(0, s3.count("GetObject"));
+  LONGS_EQUAL(1, s3.count("GetObject"));  // HEAD may be wrong about the size
+  STRCMP_EQUAL("bytes=0-0", s3.last().header("range").c_str());
   const BytesFile small("tiny");
   s3.put("p1/b.zip", "tiny");
   const auto same = bucket().holds("b.zip", small.all().fd, 4);

@@ -58,52 +58,26 @@ TEST(UploadOutcome, LooksThoughNoFurtherAttemptIsAllowed) {
   CHECK_TRUE(send(2 * kPart).ok());
 }
 
-// Without digests to compare by: what is there now and was not before may still be what was sent,
-// and whoever called can compare the bytes.
-TEST(UploadOutcome, CallsWhatALostCompleteMayHaveMadeTakenWhereETagsTellNothing) {
-  for (const bool gone : {false, true}) {
+// Without digests to compare by, the bytes tell whose it is.
+TEST(UploadOutcome, ReadsWhatALostCompleteMayHaveMadeWhereETagsTellNothing) {
+  const struct {
+    const char* what;
+    std::function<void()> change;
+    bool ok;
+  } rows[] = {{"there", [] {}, true},
+              {"gone", [this] { s3.buckets["backups"].clear(); }, false},
+              {"other", [this] { s3.buckets["backups"]["p1/a.zip"].bytes[kPart] ^= 1; }, false}};
+  s3.makes_etag = [](const std::string&) { return std::string("opaque-2"); };
+  for (const auto& row : rows) {
     s3.buckets["backups"].clear();
     s3.after = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
-      if (call.operation == "UploadPart") {
-        const auto number = call.query.at("partNumber");
-        const std::string etag = "opaque-" + number;
-        for (auto& [id, upload] : s3.uploads) upload.parts[atoi(number.c_str())].etag = etag;
-        return FakeAnswer{200, {{"etag", "\"" + etag + "\""}}};
-      }
       if (call.operation != "CompleteMultipartUpload") return std::nullopt;
-      if (gone) s3.buckets["backups"].clear();
+      row.change();
       return lost_connection();
     };
     const auto done = send(2 * kPart);
-    CHECK_FALSE(done.ok());
-    STRCMP_EQUAL(gone ? "" : "PreconditionFailed", done.error().s3_code.c_str());
-  }
-}
-
-// With a key service the ETags of parts may look like digests, and that of the object is none; else
-// it is that of other bytes.
-TEST(UploadOutcome, ComparesTheETagAfterALostCompleteUnlessAKeyServiceEncrypts) {
-  const struct {
-    const char *encryption, *code;
-  } rows[] = {{"", kNotWhatWasSent},
-              {"AES256", kNotWhatWasSent},
-              {"aws:kms", "PreconditionFailed"},
-              {"aws:kms:dsse", "PreconditionFailed"}};
-  for (const auto& row : rows) {
-    s3.buckets["backups"].clear();
-    s3.after = [this, row](const FakeCall& call) -> std::optional<FakeAnswer> {
-      const auto object = s3.buckets["backups"].find("p1/a.zip");
-      if (object == s3.buckets["backups"].end()) return std::nullopt;
-      object->second.etag = "0123456789abcdef0123456789abcdef-2";
-      if (call.operation == "CompleteMultipartUpload") return lost_connection();
-      FakeAnswer answer{200, {{"etag", "\"" + object->second.etag + "\""}}};
-      answer.headers["content-length"] = std::to_string(object->second.bytes.size());
-      if (*row.encryption) answer.headers["x-amz-server-side-encryption"] = row.encryption;
-      return answer;
-    };
-    const auto done = send(2 * kPart);
-    CHECK_FALSE_TEXT(done.ok(), row.encryption);
-    STRCMP_EQUAL_TEXT(row.code, done.error().s3_code.c_str(), row.encryption);
+    CHECK_EQUAL_TEXT(row.ok, done.ok(), row.what);
+    if (!done) STRCMP_EQUAL_TEXT("", done.error().s3_code.c_str(), row.what);
   }
 }
 
@@ -118,61 +92,108 @@ TEST(UploadOutcome, BelievesNoLookThatShowsSomethingElse) {
   STRCMP_EQUAL("NoSuchUpload", done.error().s3_code.c_str());
 }
 
+// Of what the server says to be this upload's, and of what another has put in its place.
 TEST(UploadOutcome, RefusesAnObjectThatIsNotWhatWasSent) {
   const struct {
     const char* what;
     std::function<void(FakeS3::Objects&)> change;
-    const char* part;
-  } rows[] = {{"size", [](auto& objects) { objects["p1/a.zip"].bytes.pop_back(); }, "holds "},
-              {"etag", [](auto& objects) { objects["p1/a.zip"].etag[0] ^= 1; }, "with ETag "},
-              {"gone", [](auto& objects) { objects.clear(); }, "is not there"}};
+    const char *part, *end;
+    bool stays;
+  } rows[] = {{"cut", [](auto& objects) { objects["p1/a.zip"].bytes.pop_back(); }, "were sent",
+               "deleted again", false},
+              {"damaged",
+               [](auto& objects) {
+                 objects["p1/a.zip"].bytes[50] ^= 1;
+                 objects["p1/a.zip"].etag = "opaque";
+               },
+               "holds other bytes than were sent (bytes 0 to ", "deleted again", false},
+              {"replaced",
+               [](auto& objects) {
+                 objects["p1/a.zip"].bytes[50] ^= 1;
+                 objects["p1/a.zip"].etag = "another's";
+               },
+               "holds other bytes than were sent (bytes 0 to ", " differ)", true},
+              {"gone", [](auto& objects) { objects.clear(); }, "does not exist", "", false}};
   for (const auto& row : rows) {
     for (const int64_t size : {int64_t{100}, 2 * kPart}) {
       s3.buckets["backups"].clear();
-      after(size == 100 ? "PutObject" : "CompleteMultipartUpload",
-            [&] { row.change(s3.buckets["backups"]); });
+      const bool cut = row.what == std::string("cut");
+      s3.after = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+        const bool put = call.operation == "PutObject";
+        if (!put && call.operation != "CompleteMultipartUpload") return std::nullopt;
+        row.change(s3.buckets["backups"]);
+        if (cut) return std::nullopt;
+        if (put) return FakeAnswer{200, {{"etag", "\"opaque\""}}};
+        return FakeAnswer{
+            200,
+            {},
+            "<CompleteMultipartUploadResult><ETag>opaque</ETag></CompleteMultipartUploadResult>"};
+      };
       const auto done = send(size);
       CHECK_FALSE_TEXT(done.ok(), row.what);
       CHECK_TRUE(done.error().kind == ErrorKind::kRemote);
       CHECK_TEXT(holds(done.error().message, row.part), done.error().message.c_str());
+      CHECK_TEXT(done.error().message.ends_with(row.end), done.error().message.c_str());
+      CHECK_EQUAL_TEXT(row.stays, s3.has("p1/a.zip"), row.what);
     }
   }
 }
 
-// What the server says of itself may be right about bytes that are not ours.
-TEST(UploadOutcome, ComparesASmallObjectWithTheDigestOfWhatItSent) {
-  constexpr char kOther[] = "bff86e9b4e8d8cd7a9f9e8a8fd1bb1e7";
-  bool flip = true;
-  const auto flipped = [&](const std::string& etag, const std::string& encryption) {
-    s3.buckets["backups"].clear();
-    s3.after = [=, &flip, this](const FakeCall& call) -> std::optional<FakeAnswer> {
-      const auto object = s3.buckets["backups"].find("p1/a.zip");
-      if (object == s3.buckets["backups"].end()) return std::nullopt;
-      if (call.operation == "PutObject" && flip) object->second.bytes[50] ^= 1;
-      if (call.operation == "GetObject") return std::nullopt;
-      FakeAnswer answer{200, {{"etag", "\"" + etag + "\""}}};
-      if (!encryption.empty()) answer.headers["x-amz-server-side-encryption"] = encryption;
-      if (call.operation == "HeadObject") answer.headers["content-length"] = "100";
-      return answer;
-    };
-    return send(100);
-  };
-  for (const char* encryption : {"", "AES256"}) {
-    const auto done = flipped(kOther, encryption);
-    CHECK_FALSE_TEXT(done.ok(), encryption);
-    STRCMP_EQUAL(kNotWhatWasSent, done.error().s3_code.c_str());
-    CHECK_TRUE(done.error().kind == ErrorKind::kRemote);
-    CHECK_TEXT(holds(done.error().message, kOther), done.error().message.c_str());
-    CHECK_TEXT(holds(done.error().message, "other bytes than were sent"),
-               done.error().message.c_str());
+TEST(UploadOutcome, SaysThatADamagedObjectStaysWhereItIsLocked) {
+  s3.locked = {"p1/a.zip"};
+  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].bytes.pop_back(); });
+  const auto done = send(2 * kPart);
+  CHECK_FALSE(done.ok());
+  CHECK_TEXT(holds(done.error().message, "still lies there"), done.error().message.c_str());
+}
+
+// What the server says of itself may be right about bytes that are not ours, and an ETag need be
+// nobody's MD5.
+TEST(UploadOutcome, ReadsBackWhatItsETagDoesNotProve) {
+  const char* const etags[] = {"bff86e9b4e8d8cd7a9f9e8a8fd1bb1e7", "0123-opaque", "x"};
+  for (const char* etag : etags) {
+    for (const char* encryption : {"", "AES256", "aws:kms", "aws:kms:dsse"}) {
+      for (const bool flip : {false, true}) {
+        s3.buckets["backups"].clear();
+        s3.after = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+          const auto object = s3.buckets["backups"].find("p1/a.zip");
+          if (object == s3.buckets["backups"].end()) return std::nullopt;
+          if (call.operation == "PutObject" && flip) object->second.bytes[50] ^= 1;
+          if (call.operation != "PutObject" && call.operation != "HeadObject") return std::nullopt;
+          FakeAnswer answer{200, {{"etag", "\"" + std::string(etag) + "\""}}};
+          if (*encryption) answer.headers["x-amz-server-side-encryption"] = encryption;
+          if (call.operation == "HeadObject") answer.headers["content-length"] = "100";
+          return answer;
+        };
+        const auto done = send(100);
+        CHECK_EQUAL_TEXT(!flip, done.ok(), etag);
+        if (!flip) continue;
+        STRCMP_EQUAL(kNotWhatWasSent, done.error().s3_code.c_str());
+        CHECK_TEXT(holds(done.error().message, "other bytes than were sent"),
+                   done.error().message.c_str());
+      }
+    }
   }
-  // What is no MD5, or need not be one.
-  CHECK_TRUE(flipped("0123-opaque", "").ok());
-  CHECK_TRUE(flipped(kOther, "aws:kms").ok());
-  CHECK_TRUE(flipped(kOther, "aws:kms:dsse").ok());
-  // What looks like one and is none: the bytes are there.
-  flip = false;
-  CHECK_TRUE(flipped(kOther, "").ok());
+}
+
+// An archive class, or a right that is missing: the server's word stands where it says the same
+// twice.
+TEST(UploadOutcome, BelievesTheServerOfWhatNobodyMayRead) {
+  s3.makes_etag = [](const std::string&) { return std::string("opaque-2"); };
+  for (const bool agrees : {true, false}) {
+    for (const FakeAnswer& refusal : {archived(), s3_error(403, "AccessDenied")}) {
+      s3.buckets["backups"].clear();
+      s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+        if (call.operation != "GetObject") return std::nullopt;
+        return refusal;
+      };
+      after("CompleteMultipartUpload", [&] {
+        if (!agrees) s3.buckets["backups"]["p1/a.zip"].etag = "another-2";
+      });
+      CHECK_EQUAL(agrees, send(2 * kPart).ok());
+      CHECK_TRUE(s3.has("p1/a.zip"));
+    }
+  }
 }
 
 TEST(UploadOutcome, ComparesNoDigestWhereAKeyServiceEncrypts) {
@@ -188,18 +209,23 @@ TEST(UploadOutcome, ComparesNoDigestWhereAKeyServiceEncrypts) {
 
 // A name that is taken and an object that went wrong need different answers.
 TEST(UploadOutcome, SaysOfNothingButATakenNameThatItIsTaken) {
-  after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag[0] ^= 1; });
+  after("CompleteMultipartUpload", [&] {
+    s3.buckets["backups"]["p1/a.zip"].etag[0] ^= 1;
+    s3.buckets["backups"]["p1/a.zip"].bytes[0] ^= 1;
+  });
   const auto done = send(2 * kPart);
   CHECK_FALSE(done.ok());
-  CHECK_TRUE(done.error().s3_code != "PreconditionFailed");
+  STRCMP_EQUAL(kNotWhatWasSent, done.error().s3_code.c_str());
 }
 
 TEST(UploadOutcome, ComparesWithWhatItSentWhereCompleteSaysNoETag) {
   s3.empty_etag = true;
   CHECK_TRUE(send(2 * kPart).ok());
+  LONGS_EQUAL(0, s3.count("GetObject"));
   s3.buckets["backups"].clear();
   after("CompleteMultipartUpload", [&] { s3.buckets["backups"]["p1/a.zip"].etag = "other-2"; });
-  CHECK_FALSE(send(2 * kPart).ok());
+  CHECK_TRUE(send(2 * kPart).ok());
+  CHECK_TRUE(s3.count("GetObject") > 0);
 }
 
 TEST(UploadOutcome, TakesETagsThatAreNoDigestsUnderKms) {
