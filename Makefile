@@ -120,7 +120,8 @@ store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc 
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
 	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc \
-	tests/unit/store/ownership_test.cc
+	tests/unit/store/ownership_test.cc \
+	tests/unit/store/unread_test.cc tests/tools/faults.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/providers_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
@@ -140,6 +141,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc test
 	tests/unit/app/status_verdict_test.cc \
 	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \
 	tests/unit/app/check_test.cc tests/unit/fakes/certificates.cc \
+	tests/unit/app/unread_test.cc tests/tools/faults.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
 
@@ -239,6 +241,11 @@ build/tests/zip_stream: build/release/tests/tools/zip_stream.o build/release/arc
 	$(say) LINK $@
 	$(Q)mkdir -p $(@D) && $(CXX) $(OPTIMIZE) $(HARDENING_LD) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group -Wl,--as-needed $(LIBS)
 
+# Preloaded: system calls that fail on purpose.
+build/tests/faults.so: tests/tools/faults.cc
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D) && $(CXX) -std=c++20 $(WARNINGS) -O1 -fPIC -shared -o $@ $<
+
 build/bench/fill: build/release/tests/bench/kube_objects.o build/release/tests/bench/connection.o
 build/bench/drain: build/release/tests/bench/connection.o
 build/bench/many_objects: build/release/tests/bench/http_request.o
@@ -258,7 +265,7 @@ check:
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-installed
 
 # The same without looking for packages.
-check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/bench/fill build/asan/etcd-snapshot-generator
+check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/tests/faults.so build/bench/fill build/asan/etcd-snapshot-generator
 	$(Q)MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" tests/run.sh
 
 # S3=1: with a bucket, in a Ceph RADOS Gateway of the demo's own.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/exit_code.h"
 #include "base/human.h"
@@ -41,15 +42,19 @@ class Cycle {
   int run() {
     started_ = context_.clock.monotonic();
     figures_.local.pruned = 0;
-    auto lock = take_run_lock(runtime_dir_);
+    auto lock = take_snapshot_lock(runtime_dir_, context_.settings.host.snapshots.directory);
     if (!lock) return fail(lock.error());
-    lock_ = std::move(*lock);
-    state_ = read_run_state(runtime_dir_);
+    (lock->unsafe ? directory_lock_ : lock_) = std::move(lock->fd);
+    if (lock->unsafe) hold(*lock->unsafe);
+    load_state();
     announce_settings(context_, state_);
     report_doubts(context_.log, context_.settings.doubts);
+    const bool first = !state_.clock_offset_s;
     clock_hold_s_ = watch_clock(context_, state_);
+    if (first) begin_state();
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
+    if (exit_code_ == kExitOk) exit_code_ = late_code_;
     remember_run();
     tell_of_bucket();
     return exit_code_;
@@ -63,7 +68,7 @@ class Cycle {
       auto lock = wait_for_lock(take_run_lock, runtime_dir_, context_.clock, patience(kRest));
       if (!lock) return;
       lock_ = std::move(*lock);
-      state_ = read_run_state(runtime_dir_);
+      load_state();
     }
     state_.finished = format_utc(context_.clock.now());
     state_.exit_code = exit_code_;
@@ -72,7 +77,44 @@ class Cycle {
     save_state();
   }
 
+  // What was known before stays known where it cannot be read again: a jump of the clock shows
+  // against it as well.
+  void load_state() {
+    auto read = read_run_state(runtime_dir_);
+    if (read) {
+      state_ = std::move(*read);
+      state_known_ = true;
+      return;
+    }
+    if (!state_known_) state_ = lost_state(context_);
+    hold(read.error());
+  }
+
+  // The guard of the clock compares with the run before. Where none has left its state and this one
+  // cannot either, no run would ever see a jump.
+  void begin_state() {
+    if (!lock_ || !state_known_) return;
+    if (const auto written = write_run_state(runtime_dir_, state_); !written) hold(written.error());
+  }
+
   void save_state() {
+    if (!lock_) return;  // somebody else may write it
+    if (!state_known_) {
+      // What hindered may have passed; then nothing is lost.
+      if (auto read = read_run_state(runtime_dir_)) {
+        RunState known = std::move(*read);
+        known.creation = state_.creation;
+        known.retention = state_.retention;
+        known.warnings = state_.warnings;
+        known.finished = state_.finished;
+        known.exit_code = state_.exit_code;
+        known.snapshot = state_.snapshot;
+        known.cluster = state_.cluster;
+        state_ = std::move(known);
+        state_known_ = true;
+        watch_clock(context_, state_);
+      }
+    }
     const auto written = write_run_state(runtime_dir_, state_);
     if (written || state_failed_) return;
     state_failed_ = true;
@@ -107,7 +149,7 @@ class Cycle {
     }
     if (!lock) return false;
     lock_ = std::move(*lock);
-    state_ = read_run_state(runtime_dir_);  // another run may have written it
+    load_state();  // another run may have written it
     return true;
   }
 
@@ -117,7 +159,8 @@ class Cycle {
       fail(directory.error());
       return;
     }
-    sweep_leftovers(context_, *directory);
+    // Beside another run its leftovers cannot be told from its work.
+    if (lock_ && !sweep_leftovers(context_, *directory)) settle_late(kExitStorage);
     open_offsite();
     take_and_tidy(*directory);
   }
@@ -153,9 +196,10 @@ class Cycle {
     if (offsite_error_) settle_remote(*offsite_error_, outcome.ok());
     if (offsite_) {
       // Before pruning here: what the bucket lacks is known only then.
+      const bool locked = static_cast<bool>(lock_);
       leave_directory();
-      if (!to_bucket(directory, outcome)) return;
-      if (!outcome || !return_to_directory()) return;
+      if (!to_bucket(directory, outcome, locked)) return;
+      if (!outcome || !locked || !return_to_directory()) return;
     }
     if (outcome) prune(directory, *outcome);
   }
@@ -182,20 +226,24 @@ class Cycle {
   }
 
   // False: the process was asked to stop.
-  bool to_bucket(SnapshotDirectory& directory, const Result<SnapshotOutcome>& outcome) {
+  bool to_bucket(SnapshotDirectory& directory, const Result<SnapshotOutcome>& outcome,
+                 bool locked) {
     if (outcome) {
       if (auto uploaded = offsite_->upload(*outcome); !uploaded) {
         return settle_remote(uploaded.error(), true);
       }
     }
+    if (!locked) return true;  // told: who else is there is not known
     const auto lock = enter_bucket();
     if (!lock) return settle_remote(lock.error(), false);
     auto tidied =
         offsite_->tidy(directory, {.proven_this_cycle = outcome.ok(),
                                    .cluster_healthy = outcome && outcome->health.current(),
+                                   .held = held_,
                                    .clock_holds = [this] { return clock_holds(); },
                                    .backlog_until = bucket_deadline_});
     if (offsite_->prune_failed()) settle(kExitRemote);
+    if (offsite_->unknown()) hold(*offsite_->unknown());
     if (tidied && context_.settings.host.pki.upload) tidied = offsite_->upload_bundle(directory);
     return tidied || settle_remote(tidied.error(), false);
   }
@@ -222,17 +270,15 @@ class Cycle {
       fail(error);
       return false;
     }
-    if (error.kind == ErrorKind::kStorage) {
-      fail(error);
-      return true;
-    }
+    // What cannot be read here is not the bucket's failure, and the snapshot is safe all the same.
+    const int code = error.kind == ErrorKind::kStorage ? kExitStorage : kExitRemote;
     error.kind = ErrorKind::kRemote;
     if (ours) {
-      fail(error);
+      report_failure(context_.log, error);
     } else {
       report_error(context_.log, "The bucket is not up to date", error, kBucketBehind);
-      settle(kExitRemote);
     }
+    settle(code);
     return true;
   }
 
@@ -264,16 +310,17 @@ class Cycle {
                                   .making_room = true,
                                   .space_short = true,
                                   .clock_hold = clock_hold_s_ > 0,
+                                  .doubt = held_,
                                   .in_bucket = in_bucket(),
                                   .member = &connection.status});
     if (!plan) {
       prune_failed(plan.error());
       return {};
     }
-    report_holds(context_.log, *plan, clock_hold_s_);
-    note_pruned(carry_out(context_, directory, *plan, [&] {
-      const auto space = directory.free_space();
-      return space && missing_bytes(*space, needed) <= 0;
+    report(*plan);
+    note_pruned(carry_out(context_, directory, *plan, [&]() -> Result<bool> {
+      ES_ASSIGN(space, directory.free_space());
+      return missing_bytes(space, needed) <= 0;
     }));
     return {};
   }
@@ -311,7 +358,13 @@ class Cycle {
   bool is_scarce(const SnapshotDirectory& directory, const SnapshotOutcome& outcome) {
     if (!policy_.s3) return false;
     const auto space = directory.free_space();
-    if (!space) return false;
+    if (!space) {
+      report_error(context_.log,
+                   "What the bucket lacks stays here: whether there is room for it is not known",
+                   space.error(), kUnread);
+      settle_late(kExitStorage);
+      return false;
+    }
     return space->free_bytes / kRoomyPercent < space->total_bytes / 100 ||
            missing_bytes(*space, 2 * outcome.size_bytes) > 0;
   }
@@ -322,19 +375,48 @@ class Cycle {
     clock_hold_s_ = watch_clock(context_, state_);  // it may have been set meanwhile
     // Somebody may have deleted it while the bucket was waited for.
     const auto still_there = directory.taken(outcome.base);
+    if (!still_there) {
+      prune_failed(still_there.error());
+      return;
+    }
     const auto plan = plan_prune(context_, directory,
-                                 {.proven_this_cycle = still_there && *still_there,
+                                 {.proven_this_cycle = *still_there,
                                   .cluster_healthy = outcome.health.current(),
                                   .space_short = is_scarce(directory, outcome),
                                   .clock_hold = clock_hold_s_ > 0,
+                                  .doubt = held_,
                                   .in_bucket = in_bucket()});
     if (!plan) {
       prune_failed(plan.error());
       return;
     }
-    report_holds(context_.log, *plan, clock_hold_s_);
+    report(*plan);
     report_future(context_.log, *plan);
     note_pruned(carry_out(context_, directory, *plan));
+  }
+
+  void report(const PrunePlan& plan) {
+    report_holds(context_.log, plan, clock_hold_s_);
+    if (plan.unknown) hold(*plan.unknown);
+    for (const StoredSnapshot& snapshot : plan.snapshots) {
+      if (!snapshot.unread || plan.unknown) continue;
+      tell_unread("A file could not be read and stays", *snapshot.unread);
+      // One that is none of ours by its name nobody would delete.
+      if (snapshot.name) settle_late(kExitStorage);
+    }
+  }
+
+  // Deletion rests on something that could not be read: nothing goes in this cycle, in neither
+  // place.
+  void hold(const Error& error) {
+    held_ = true;
+    tell_unread("Nothing is pruned: what decides about it could not be read", error);
+    settle_late(kExitStorage);
+  }
+
+  // Several steps may come across the same.
+  void tell_unread(const std::string& message, const Error& error) {
+    if (told_.insert(error.message).second) report_error(context_.log, message, error, kUnread);
   }
 
   void note_pruned(const Pruned& pruned) {
@@ -368,13 +450,19 @@ class Cycle {
     if (exit_code_ == kExitOk) exit_code_ = code;
   }
 
+  // What only keeps things from being deleted comes after all that matters more.
+  void settle_late(int code) { late_code_ = code; }
+
   Context& context_;
   const Policy& policy_;
   Metrics& figures_;
   const std::string runtime_dir_ = runtime_directory();
-  UniqueFd lock_;  // not while the bucket is asked
+  UniqueFd lock_;            // not while the bucket is asked
+  UniqueFd directory_lock_;  // instead, where that cannot be had
   RunState state_;
-  bool state_failed_ = false;
+  bool state_known_ = false, state_failed_ = false;
+  bool held_ = false;           // nothing is deleted in this cycle
+  std::set<std::string> told_;  // of what could not be read
   Nanoseconds started_{}, bucket_deadline_{};
   std::unique_ptr<Offsite> offsite_;  // null: no bucket, or one that cannot be asked
   std::optional<Error> offsite_error_;
@@ -382,7 +470,7 @@ class Cycle {
   std::optional<RunState::Cluster> cluster_;  // of which it was taken
   std::string summary_;       // for the status line: the snapshot, or why there is none
   int64_t clock_hold_s_ = 0;  // for how long nothing is pruned, after the clock was set ahead
-  int exit_code_ = kExitOk;
+  int exit_code_ = kExitOk, late_code_ = kExitOk;
 };
 
 }  // namespace

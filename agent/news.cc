@@ -35,11 +35,14 @@ struct ClockLook {
   int64_t hold_s, jump_s;
 };
 
+int64_t longest_hold_s(const Context& context) {
+  return std::min(whole_seconds(context.settings.policy.retention), kMaxClockHoldS);
+}
+
 ClockLook look_at_clock(const Context& context, RunState& state) {
   const int64_t since_boot_s = whole_seconds(context.clock.monotonic());
-  const int64_t retention_s = whole_seconds(context.settings.policy.retention);
   const int64_t jump_s = note_clock(state, context.clock.now().time_since_epoch().count(),
-                                    since_boot_s, std::min(retention_s, kMaxClockHoldS));
+                                    since_boot_s, longest_hold_s(context));
   return {std::max<int64_t>(state.prune_hold_until_s - since_boot_s, 0), jump_s};
 }
 
@@ -74,6 +77,10 @@ int64_t watch_clock(Context& context, RunState& state) {
          .message_id = kPruneSkipped});
   }
   return look.hold_s;
+}
+
+RunState lost_state(const Context& context) {
+  return lost_run_state(whole_seconds(context.clock.monotonic()), longest_hold_s(context));
 }
 
 int64_t clock_hold(const Context& context, RunState state) {

@@ -16,8 +16,12 @@ void announce_settings(Context& context, RunState& state);
 // where it is news.
 int64_t watch_clock(Context& context, RunState& state);
 
-// The same at any later moment, with the state as it is now; tells nobody and leaves the news to
-// the next watch_clock().
+// The state to go on with where that of the last run cannot be read: it holds pruning as long as
+// that could have.
+RunState lost_state(const Context& context);
+
+// The same as watch_clock() at any later moment, with the state as it is now; tells nobody and
+// leaves the news to the next watch_clock().
 int64_t clock_hold(const Context& context, RunState state);
 
 }  // namespace etcd_snapshot

@@ -153,7 +153,7 @@ Result<void> Offsite::upload_bundle(const SnapshotDirectory& directory) {
 
 bool Offsite::released(const StoredSnapshot& snapshot) const {
   // What nobody proved is not uploaded, so nothing waits for that.
-  if (!snapshot.manifest) return true;
+  if (!snapshot.manifest) return !snapshot.unread;
   return released_.contains(snapshot.file_name) || ledger_.find(snapshot.file_name) != nullptr;
 }
 

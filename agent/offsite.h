@@ -42,6 +42,7 @@ class Offsite final : public ArchiveFollower {
   // What is known for tidy().
   struct State {
     bool proven_this_cycle = false, cluster_healthy = true;
+    bool held = false;  // something that deletion rests on could not be read: nothing goes
     // Whether nothing is pruned because the clock was set ahead; asked when the ages are.
     std::function<bool()> clock_holds = [] { return false; };
     std::optional<Nanoseconds> backlog_until{};  // begins no further upload after it
@@ -60,6 +61,8 @@ class Offsite final : public ArchiveFollower {
   Result<RemotePruner::Outcome> prune(SnapshotDirectory& directory, State state);
 
   bool prune_failed() const { return prune_failed_; }
+  // What kept everything from being deleted there because it could not be read here.
+  const std::optional<Error>& unknown() const { return unknown_; }
 
   // What tidy() did and saw; what it did not come to is not known.
   struct Figures {
@@ -74,7 +77,8 @@ class Offsite final : public ArchiveFollower {
   Result<void> upload_bundle(const SnapshotDirectory& directory);
 
   // Whether the bucket has no need of that local file: it holds it, or would not keep it. Known
-  // after tidy(); before, what the ledger tells.
+  // after tidy(); before, what the ledger tells. Of one that could not be read nobody knows, and it
+  // is not.
   bool released(const StoredSnapshot& snapshot) const;
 
   // How many names of an object are tried beside one that is taken.
@@ -125,6 +129,7 @@ class Offsite final : public ArchiveFollower {
   UploadLedger ledger_;
   std::string late_hint_;
   bool prune_failed_ = false;
+  std::optional<Error> unknown_;
   Figures figures_;
   std::optional<int64_t> lacking_;
   std::unique_ptr<ObjectUpload> running_;  // beside the stream

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/files.h"
 #include "base/go_duration.h"
 #include "offsite.h"
 #include "prune.h"
@@ -19,7 +20,7 @@ struct Offsite::Search {
   std::map<std::string, size_t> by_object;  // every name that a local one may have there
   std::vector<bool> there;
   int64_t ours = 0;             // objects with names of ours, one-time ones of this host too
-  std::optional<Error> unread;  // the first read of one that failed of what may pass
+  std::optional<Error> unread;  // the first read of one that failed, here or of what may pass there
 };
 
 // Every name that one of them may have in the bucket, and which of them that is.
@@ -41,9 +42,10 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
                                             Search& search) {
   ES_ASSIGN(snapshots, directory.list());
   const std::string own_host = sanitize_host(context_.host);
-  ES_ASSIGN(accepted, read_accepted_history(directory));
-  const bool frozen =
-      find_history_break(snapshots, accepted, context_.clock.now(), own_host).has_value();
+  const UnixSeconds now = context_.clock.now();
+  const auto accepted = read_accepted_history(directory);
+  unknown_ = accepted ? find_unread(snapshots, now) : accepted.error();
+  const bool frozen = accepted && find_history_break(snapshots, *accepted, now, own_host);
   for (StoredSnapshot& snapshot : snapshots) {
     if (belongs_there(snapshot)) search.locals.push_back(std::move(snapshot));
   }
@@ -51,16 +53,16 @@ Result<RemotePruner::Outcome> Offsite::look(SnapshotDirectory& directory, const 
   search.by_object = names_there(search.locals);
 
   RemotePruner::Options options;
-  options.state.now = context_.clock.now();
+  options.state.now = now;
   options.state.proven_this_cycle = state.proven_this_cycle && own_.has_value();
   options.state.cluster_healthy = state.cluster_healthy;
   options.state.clock_hold = state.clock_holds();
-  options.state.doubt = !context_.settings.doubts.empty();
+  options.state.doubt = !context_.settings.doubts.empty() || state.held || unknown_;
   options.state.making_room = state.by_hand;
   options.dry_run = state.dry_run;
   options.anchor = own_;
   options.own = own_manifest_;
-  options.accepted_history = accepted;
+  if (accepted) options.accepted_history = *accepted;
   options.state.frozen = frozen;
   RemotePruner pruner(context_, bucket_, std::move(options));
 
@@ -108,17 +110,19 @@ Result<void> Offsite::compare(SnapshotDirectory& directory, const RemoteObject& 
   const LedgerEntry* const known = ledger_.find(local.file_name);
   if (known == nullptr || known->object != object.file_name || known->etag != object.etag) {
     auto fd = directory.open_file(local.file_name);
-    if (!fd) return fd.error().code == ENOENT ? Result<void>() : Result<void>(fd.take_error());
-    // Where it cannot be read (archived, say) or the server fails, its name and size speak for it:
-    // it is not sent again, and not counted on.
-    if (!bucket_.worth_reading()) {
+    if (!fd && is_absent(fd.error())) return {};
+    // Where either cannot be read (archived, say) or the server fails, its name and size speak for
+    // it: it is not sent again, and not counted on.
+    if (fd && !bucket_.worth_reading()) {
       search.there[index] = true;
       return {};
     }
-    auto same = bucket_.holds(object.file_name, fd->get(), local.size_bytes);
-    if (!same && bucket_.only_this_object(same.error())) {
+    auto same = fd ? bucket_.holds(object.file_name, fd->get(), local.size_bytes)
+                   : Result<std::optional<ObjectInfo>>(fd.take_error());
+    const bool here = !same && same.error().kind == ErrorKind::kStorage;
+    if (here || (!same && bucket_.only_this_object(same.error()))) {
       search.there[index] = true;
-      if (same.error().retryable && !search.unread) search.unread = same.take_error();
+      if ((here || same.error().retryable) && !search.unread) search.unread = same.take_error();
       return {};
     }
     if (!same) return same.take_error();
@@ -136,7 +140,9 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
   ES_ASSIGN(plan, plan_prune(context_, directory,
                              {.proven_this_cycle = state.proven_this_cycle,
                               .cluster_healthy = state.cluster_healthy,
-                              .clock_hold = state.clock_holds()}));
+                              .clock_hold = state.clock_holds(),
+                              .doubt = state.held || unknown_}));
+  if (plan.unknown) unknown_ = plan.unknown;
   std::set<std::string> expired;
   for (size_t i = 0; i < plan.snapshots.size(); ++i) {
     if (plan.deletes(i)) expired.insert(plan.snapshots[i].file_name);
@@ -156,15 +162,19 @@ Result<void> Offsite::catch_up(SnapshotDirectory& directory, const State& state,
       continue;
     }
     auto fd = directory.open_file(local.file_name);
-    if (!fd && fd.error().code == ENOENT) {  // deleted meanwhile
+    if (!fd && is_absent(fd.error())) {  // deleted meanwhile
       --*lacking_;
       continue;
     }
-    if (!fd) return fd.take_error();
+    if (!fd) {
+      if (!first) first = fd.take_error();
+      continue;
+    }
     context_.progress.phase(Phase::kCatchUp, "catching up with the bucket");
     const Nanoseconds start = context_.clock.monotonic();
     auto sent = send(local.file_name, local.name->base, fd->get(), local.size_bytes, nullptr);
-    if (!sent && sent.error().kind == ErrorKind::kRemote && !sent.error().retryable) {
+    if (!sent && (sent.error().kind == ErrorKind::kStorage ||
+                  (sent.error().kind == ErrorKind::kRemote && !sent.error().retryable))) {
       // What is wrong with one must not keep the others from going.
       if (!first) first = sent.take_error();
       continue;
@@ -217,10 +227,11 @@ Result<void> Offsite::take_anchor(SnapshotDirectory& directory,
   for (size_t i = 0; i < std::min(candidates.size(), kTries) && bucket_.worth_reading(); ++i) {
     const StoredSnapshot& local = *candidates[i].local;
     auto fd = directory.open_file(local.file_name);
-    if (!fd && fd.error().code == ENOENT) continue;  // deleted meanwhile
-    if (!fd) return fd.take_error();
-    auto same = bucket_.holds(candidates[i].object, fd->get(), local.size_bytes);
-    if (!same && !bucket_.only_this_object(same.error())) return same.take_error();
+    if (!fd && is_absent(fd.error())) continue;  // deleted meanwhile
+    auto same = fd ? bucket_.holds(candidates[i].object, fd->get(), local.size_bytes)
+                   : Result<std::optional<ObjectInfo>>(fd.take_error());
+    const bool here = !same && same.error().kind == ErrorKind::kStorage;
+    if (!same && !here && !bucket_.only_this_object(same.error())) return same.take_error();
     if (!same && !search.unread) search.unread = same.take_error();
     if (!same || !*same) continue;
     own_ = RemoteObject{candidates[i].object, local.size_bytes, (*same)->etag};
@@ -274,7 +285,7 @@ Result<RemotePruner::Outcome> Offsite::prune(SnapshotDirectory& directory, State
         "by; let a cycle upload one (where the bucket is full, make room first: etcd-snapshot "
         "delete --s3)";
   }
-  if (!looked->error) looked->error = std::move(search.unread);
+  if (!looked->error) looked->error = unknown_ ? unknown_ : std::move(search.unread);
   if (looked->error) looked->error = explain(std::move(*looked->error));
   // What the list does not hold any more is not there, whatever was noted of it.
   ledger_.retain([&](const std::string& name) { return released_.contains(name); });

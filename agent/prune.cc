@@ -53,20 +53,38 @@ RetentionEntry retention_entry(const std::string& file_name,
   return entry;
 }
 
+Result<void> PrunePlan::unread() const {
+  if (unknown) return *unknown;
+  for (const StoredSnapshot& snapshot : snapshots) {
+    if (snapshot.unread && snapshot.name) return *snapshot.unread;
+  }
+  return {};
+}
+
 Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& directory,
                              const PruneState& state) {
   PrunePlan plan;
   ES_ASSIGN(snapshots, directory.list());
   plan.snapshots = std::move(snapshots);
   std::optional<UnixSeconds> accepted;
+  bool accepted_known = true;
+  plan.unknown = find_unread(plan.snapshots, context.clock.now());
   if (!state.forget_accepted) {
-    ES_ASSIGN(read, read_accepted_history(directory));
-    accepted = read;
+    auto read = read_accepted_history(directory);
+    if (read) {
+      accepted = *read;
+    } else {
+      accepted_known = false;
+      plan.unknown = read.take_error();
+    }
   }
   if (state.as_if_accepted) {
     accepted = std::max(accepted.value_or(*state.as_if_accepted), *state.as_if_accepted);
   }
-  plan.history_break = look_for_break(context, plan.snapshots, accepted, state.member);
+  // Against what was accepted, unknown, any break would do.
+  if (accepted_known) {
+    plan.history_break = look_for_break(context, plan.snapshots, accepted, state.member);
+  }
 
   const std::string own_host = sanitize_host(context.host);
   std::vector<RetentionEntry> entries;
@@ -74,6 +92,7 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   for (const StoredSnapshot& snapshot : plan.snapshots) {
     entries.push_back(
         retention_entry(snapshot.file_name, snapshot.name, snapshot.manifest.has_value()));
+    entries.back().unread = snapshot.unread.has_value();
     // A name without a host may be another's all the same: its manifest tells.
     if (snapshot.name && !is_of_host(own_host, snapshot)) {
       const std::string owner = owner_of(*snapshot.name, snapshot.manifest);
@@ -90,17 +109,21 @@ Result<PrunePlan> plan_prune(const Context& context, const SnapshotDirectory& di
   retention.space_short = state.space_short;
   retention.making_room = state.making_room;
   retention.clock_hold = state.clock_hold;
-  retention.doubt = !context.settings.doubts.empty();
+  retention.doubt = !context.settings.doubts.empty() || state.doubt || plan.unknown.has_value();
   plan.decisions = decide_retention(entries, retention_policy(context), retention);
   return plan;
 }
 
 Pruned carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
-                 const std::function<bool()>& enough) {
+                 const std::function<Result<bool>()>& enough) {
   Pruned pruned;
   for (size_t i = plan.snapshots.size(); i-- > 0;) {
     if (!plan.deletes(i)) continue;
-    if (enough && enough()) break;
+    if (enough) {
+      auto done = enough();
+      if (!done && !pruned.error) pruned.error = done.take_error();
+      if (!done || *done) break;
+    }
     const StoredSnapshot& snapshot = plan.snapshots[i];
     auto removed = directory.remove(snapshot.file_name);
     if (removed) {

@@ -44,20 +44,21 @@ void report_passed_over(Log& log, const std::vector<std::string>& reasons) {
   }
 }
 
-void sweep_leftovers(Context& context, SnapshotDirectory& directory) {
+bool sweep_leftovers(Context& context, SnapshotDirectory& directory) {
   const auto swept = directory.sweep();
   if (!swept) {
     context.log.write({.level = LogLevel::kWarning,
                        .message = "Couldn't remove leftovers",
                        .fields = {{"error", swept.error().message}},
                        .message_id = kStorageFailed});
-    return;
+    return false;
   }
   for (const std::string& name : *swept) {
     context.log.write({.message = "Removed leftover of an interrupted run",
                        .fields = {{"name", name}},
                        .message_id = kSwept});
   }
+  return true;
 }
 
 void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s) {

@@ -20,8 +20,9 @@ void report_health(Log& log, const ClusterHealth& health, const std::string& con
 // A warning for each endpoint that did not answer, refused, or was not the best.
 void report_passed_over(Log& log, const std::vector<std::string>& reasons);
 
-// Removes what killed runs left behind and says so; what cannot be removed is a warning.
-void sweep_leftovers(Context& context, SnapshotDirectory& directory);
+// Removes what killed runs left behind and says so. False: something could not be read or removed,
+// which is a warning.
+bool sweep_leftovers(Context& context, SnapshotDirectory& directory);
 
 // Warnings of what keeps a plan from deleting: a break in the history, a clock that was set ahead
 // and holds pruning for so many seconds.

@@ -111,14 +111,17 @@ class Pipeline final : public SnapshotReceiver {
 Result<void> check_space(Context& context, const SnapshotDirectory& directory,
                          const SnapshotRequest& request, const Connection& connection) {
   const Compression compression = context.settings.host.snapshots.compression;
-  ES_ASSIGN(snapshots, directory.list());
+  // Both only serve the estimate: what is not known costs no snapshot, and the write itself watches
+  // the space.
+  const auto snapshots = directory.list();
   const int64_t needed =
-      estimate_archive_bytes(connection.status.database_bytes, compression, snapshots);
-  ES_ASSIGN(space, directory.free_space());
-  if (missing_bytes(space, needed) <= 0) return {};
+      estimate_archive_bytes(connection.status.database_bytes, compression,
+                             snapshots ? *snapshots : std::vector<StoredSnapshot>());
+  const auto space = directory.free_space();
+  if (!space || missing_bytes(*space, needed) <= 0) return {};
   if (request.make_room) ES_TRY(request.make_room(connection, needed));
-  ES_ASSIGN(now_space, directory.free_space());
-  const int64_t missing = missing_bytes(now_space, needed);
+  const auto now_space = directory.free_space();
+  const int64_t missing = now_space ? missing_bytes(*now_space, needed) : 0;
   if (missing <= 0) return {};
   Error error;
   error.kind = ErrorKind::kStorage;
@@ -127,7 +130,8 @@ Result<void> check_space(Context& context, const SnapshotDirectory& directory,
       "{}: not enough space: the snapshot of a database of {} needs about {}, {} are free and {} "
       "of them are left for others",
       directory.path(), human_bytes(connection.status.database_bytes), human_bytes(needed),
-      human_bytes(now_space.free_bytes), human_bytes(SnapshotDirectory::reserve_bytes(now_space)));
+      human_bytes(now_space->free_bytes),
+      human_bytes(SnapshotDirectory::reserve_bytes(*now_space)));
   error.hint = fmt::format("free {} there, or move [snapshots] directory", human_bytes(missing));
   return error;
 }
@@ -207,8 +211,9 @@ Result<FreeName> find_free_name(Clock& clock, const SnapshotDirectory& directory
     FreeName name;
     name.time = clock.now();
     name.base = make(name.time);
-    ES_ASSIGN(taken, directory.taken(name.base));
-    if (!taken) return name;
+    // Nothing is overwritten, so a name that cannot be looked up is worth the try.
+    const auto taken = directory.taken(name.base);
+    if (!taken || !*taken) return name;
     if (!clock.sleep_for(std::chrono::milliseconds(100))) return cancelled_error();
   }
   return Error{ErrorKind::kStorage,

@@ -9,6 +9,7 @@
 #include "archive/writer.h"
 #include "archive/zip_format.h"
 #include "archive/zstd_format.h"
+#include "base/files.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -22,9 +23,9 @@ Result<std::string> read_at(int fd, uint64_t offset, size_t size) {
   std::string bytes(size, '\0');
   size_t done = 0;
   while (done < size) {
-    const ssize_t count =
-        pread(fd, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] {
+      return pread(fd, bytes.data() + done, size - done, static_cast<off_t>(offset + done));
+    });
     if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the archive");
     if (count == 0) break;
     done += static_cast<size_t>(count);
@@ -108,7 +109,7 @@ Result<std::optional<Manifest>> read_zstd_manifest(int fd, uint64_t file_bytes) 
 
 Result<std::optional<Manifest>> read_manifest(int fd, Compression compression) {
   struct stat status = {};
-  if (fstat(fd, &status) != 0) {
+  if (uninterrupted([&] { return fstat(fd, &status); }) != 0) {
     return system_error(ErrorKind::kStorage, "cannot read", "the archive");
   }
   const auto file_bytes = static_cast<uint64_t>(status.st_size);

@@ -16,7 +16,9 @@ namespace {
 
 Result<std::string> read_fd(int fd, const std::string& subject, ErrorKind kind, size_t max_bytes) {
   struct stat status = {};
-  if (fstat(fd, &status) != 0) return system_error(kind, "cannot read", subject);
+  if (uninterrupted([&] { return fstat(fd, &status); }) != 0) {
+    return system_error(kind, "cannot read", subject);
+  }
   if (S_ISDIR(status.st_mode)) return system_error(kind, "cannot read", subject, EISDIR);
   // Opened without waiting, it would read as an empty file.
   if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode)) {
@@ -28,8 +30,7 @@ Result<std::string> read_fd(int fd, const std::string& subject, ErrorKind kind, 
   std::string content;
   char buffer[16384];
   for (;;) {
-    const ssize_t count = read(fd, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] { return read(fd, buffer, sizeof buffer); });
     if (count < 0) return system_error(kind, "cannot read", subject);
     if (count == 0) return content;
     content.append(buffer, static_cast<size_t>(count));
@@ -43,15 +44,14 @@ Result<std::string> read_fd(int fd, const std::string& subject, ErrorKind kind, 
   }
 }
 
-enum class Lock { kTaken, kHeld, kUnknown };
+enum class Lock { kTaken, kHeld, kNone, kUnknown };
 
-// kUnknown: the file system has no locks (NFS without lockd, some FUSE).
+// kNone: the file system has no locks (NFS without lockd, some FUSE). kUnknown: errno says why.
 Lock try_lock(int fd) {
-  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return Lock::kHeld;
-    if (errno != EINTR) return Lock::kUnknown;
-  }
-  return Lock::kTaken;
+  if (uninterrupted([&] { return flock(fd, LOCK_EX | LOCK_NB); }) == 0) return Lock::kTaken;
+  if (errno == EWOULDBLOCK) return Lock::kHeld;
+  const bool none = errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
+  return none ? Lock::kNone : Lock::kUnknown;
 }
 
 constexpr time_t kHeldWithoutLocks_s = 24 * 60 * 60;
@@ -60,7 +60,8 @@ constexpr time_t kHeldWithoutLocks_s = 24 * 60 * 60;
 
 Result<std::string> read_file(const std::string& path, ErrorKind kind, size_t max_bytes) {
   // O_NONBLOCK: a FIFO put where a file belongs must not hang the agent.
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  UniqueFd fd(uninterrupted(
+      [&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); }));
   if (!fd) {
     Error error = system_error(kind, "cannot read", path);
     if (error.code == EACCES) error.hint = "run as root, or let this user read it";
@@ -71,8 +72,9 @@ Result<std::string> read_file(const std::string& path, ErrorKind kind, size_t ma
 
 Result<std::string> read_file_at(int dir_fd, const std::string& name, ErrorKind kind,
                                  size_t max_bytes) {
-  UniqueFd fd(
-      openat(dir_fd, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK));
+  UniqueFd fd(uninterrupted([&] {
+    return openat(dir_fd, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+  }));
   if (!fd) return system_error(kind, "cannot read", name);
   return read_fd(fd.get(), name, kind, max_bytes);
 }
@@ -92,7 +94,8 @@ Result<UniqueFd> create_locked_at(int dir_fd, const std::string& name, mode_t mo
   // it just then: a few attempts settle that.
   for (int attempt = 0; attempt < 5; ++attempt) {
     if (attempt > 0) poll(nullptr, 0, 10);
-    UniqueFd fd(openat(dir_fd, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    UniqueFd fd(uninterrupted(
+        [&] { return openat(dir_fd, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode); }));
     if (!fd) {
       if (errno != EEXIST) return system_error(ErrorKind::kStorage, "cannot create", name);
       if (auto removed = remove_unlocked_at(dir_fd, name); !removed) return removed.take_error();
@@ -117,22 +120,28 @@ Result<UniqueFd> create_locked_at(int dir_fd, const std::string& name, mode_t mo
 
 Result<bool> remove_unlocked_at(int dir_fd, const std::string& name) {
   // For writing, because flock over NFS asks for it.
-  UniqueFd fd(openat(dir_fd, name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  UniqueFd fd(uninterrupted(
+      [&] { return openat(dir_fd, name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); }));
   if (!fd) {
     if (errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO) return false;
     return system_error(ErrorKind::kStorage, "cannot open", name);
   }
   struct stat opened = {}, named = {};
-  if (fstat(fd.get(), &opened) != 0) return system_error(ErrorKind::kStorage, "cannot read", name);
+  if (uninterrupted([&] { return fstat(fd.get(), &opened); }) != 0) {
+    return system_error(ErrorKind::kStorage, "cannot read", name);
+  }
   if (!S_ISREG(opened.st_mode)) return false;
   const Lock lock = try_lock(fd.get());
   if (lock == Lock::kHeld) return false;
-  if (lock == Lock::kUnknown && time(nullptr) - opened.st_mtime < kHeldWithoutLocks_s) return false;
+  if (lock == Lock::kUnknown) return system_error(ErrorKind::kStorage, "cannot lock", name);
+  if (lock == Lock::kNone && time(nullptr) - opened.st_mtime < kHeldWithoutLocks_s) return false;
   // With the lock in hand, the name must still mean this file: its writer may have renamed it.
-  if (fstatat(dir_fd, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
-      named.st_ino != opened.st_ino || named.st_dev != opened.st_dev) {
-    return false;
+  const auto look = [&] { return fstatat(dir_fd, name.c_str(), &named, AT_SYMLINK_NOFOLLOW); };
+  if (uninterrupted(look) != 0) {
+    if (errno == ENOENT) return false;
+    return system_error(ErrorKind::kStorage, "cannot read", name);
   }
+  if (named.st_ino != opened.st_ino || named.st_dev != opened.st_dev) return false;
   if (unlinkat(dir_fd, name.c_str(), 0) != 0) {
     if (errno == ENOENT) return false;
     return system_error(ErrorKind::kStorage, "cannot remove", name);
@@ -160,15 +169,17 @@ Result<void> replace_file_at(int dir_fd, const std::string& name, Bytes content,
 }
 
 Result<std::vector<std::string>> list_directory(int dir_fd, std::string_view subject) {
-  UniqueFd copy(openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd copy(
+      uninterrupted([&] { return openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!copy) return system_error(ErrorKind::kStorage, "cannot list", subject);
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(copy.get()), closedir);
   if (!stream) return system_error(ErrorKind::kStorage, "cannot list", subject);
   copy.release();
   std::vector<std::string> names;
-  for (;;) {
+  for (int interrupted = 0;;) {
     errno = 0;
     const dirent* entry = readdir(stream.get());
+    if (entry == nullptr && errno == EINTR && ++interrupted < 100) continue;
     if (entry == nullptr) {
       if (errno != 0) return system_error(ErrorKind::kStorage, "cannot list", subject);
       return names;

@@ -15,6 +15,22 @@
 
 namespace etcd_snapshot {
 
+// A system call (-1 and errno where it fails) that is made again where a signal interrupted it, as
+// network file systems and FUSE let it happen to any. A hundred times at most: what says so for
+// ever is an error.
+template <typename Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  for (int again = 0; result == -1 && errno == EINTR && again < 100; ++again) result = call();
+  return result;
+}
+
+// Whether the error of a read says that the file does not exist, and nothing else: what cannot be
+// read may be there.
+inline bool is_absent(const Error& error) {
+  return error.code == ENOENT;
+}
+
 // Reads a whole file of at most `max_bytes` (an error when it is larger). Follows symbolic links:
 // for configuration and certificates, which are often links. Errors are of `kind` and name the
 // path.

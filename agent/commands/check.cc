@@ -95,6 +95,7 @@ void check_directory(const Context& context, Findings& findings) {
   int count = 0;
   const UnixSeconds now = context.clock.now();
   for (const StoredSnapshot& snapshot : *snapshots) {
+    if (snapshot.unread) findings.warn(snapshot.unread->message, snapshot.unread->hint);
     if (!snapshot.name) continue;
     ++count;
     if (snapshot.name->time > now) {
@@ -115,7 +116,9 @@ void check_directory(const Context& context, Findings& findings) {
         "{} of other hosts in {}, the newest of {}: they stay until somebody deletes them",
         others.count, path, others.newest_owner));
   }
-  if (const int64_t hold_s = clock_hold(context, read_run_state(runtime_directory())); hold_s > 0) {
+  const auto state = read_run_state(runtime_directory());
+  if (!state) findings.warn("nothing is pruned: " + state.error().message, state.error().hint);
+  if (const int64_t hold_s = state ? clock_hold(context, *state) : 0; hold_s > 0) {
     findings.warn("the clock was set ahead: nothing is pruned for " +
                       human_age(std::chrono::seconds(hold_s)) + " more",
                   "see that the clock is right (timedatectl)");
@@ -123,6 +126,9 @@ void check_directory(const Context& context, Findings& findings) {
   const auto accepted = read_accepted_history(*directory);
   if (!accepted) {
     findings.fail(accepted.error());
+  } else if (const auto unread = find_unread(*snapshots, now)) {
+    findings.warn("nothing is pruned: the history is not known, as long as that is not read",
+                  unread->hint);
   } else if (const auto broken =
                  find_history_break(*snapshots, *accepted, now, sanitize_host(context.host))) {
     findings.warn("nothing is pruned: " + describe(*broken),

@@ -22,7 +22,12 @@ Result<const StoredSnapshot*> find(const std::vector<StoredSnapshot>& snapshots,
                                    const std::string& wanted) {
   const StoredSnapshot* found = nullptr;
   for (const StoredSnapshot& snapshot : snapshots) {
-    if (!snapshot.name) continue;
+    if (!snapshot.name) {
+      // A name that was given by hand only its manifest shows to be one of ours.
+      if (snapshot.unread && (snapshot.file_name + ".").starts_with(wanted + "."))
+        return *snapshot.unread;
+      continue;
+    }
     if (snapshot.file_name == wanted) return &snapshot;
     if (snapshot.name->base != wanted) continue;
     if (found != nullptr) return ambiguous(wanted, found->file_name, snapshot.file_name);
@@ -54,7 +59,8 @@ Result<std::optional<StoredSnapshot>> look_here(const Context& context,
   ES_ASSIGN(snapshots, directory.list());
   ES_ASSIGN(here, find(snapshots, wanted));
   if (here == nullptr) return std::optional<StoredSnapshot>();
-  if (here->manifest && !force && !has_newer(context, snapshots, *here)) {
+  // One that cannot be read may be the only good one.
+  if ((here->manifest || here->unread) && !force && !has_newer(context, snapshots, *here)) {
     return Error{ErrorKind::kUsage,
                  "no proven snapshot of this host is newer than '" + here->file_name + "'",
                  "take another first (etcd-snapshot save), or say --force", false, 0};

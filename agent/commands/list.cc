@@ -24,7 +24,7 @@ constexpr int kMaxManifests = 100;
 struct Row {
   StoredSnapshot snapshot;
   bool local = false, remote = false;
-  bool looked_at = true;  // false: in the bucket only, and nobody asked whether it is proven
+  bool looked_at = true;  // false: whether it is proven is not known
 };
 
 const char* kind_text(SnapshotKind kind) {
@@ -87,7 +87,8 @@ Result<std::vector<Row>> local_rows(const std::string& path) {
   ES_ASSIGN(snapshots, directory->list());
   for (StoredSnapshot& snapshot : snapshots) {
     if (!snapshot.name) continue;  // somebody else's file
-    rows.push_back({std::move(snapshot), true, false, true});
+    const bool read = !snapshot.unread;
+    rows.push_back({std::move(snapshot), true, false, read});
   }
   return rows;
 }
@@ -228,7 +229,12 @@ int command_list(Context& context, bool json) {
   } else {
     print_table(context, answer, now);
   }
+  int code = kExitOk;
+  for (const Row& row : answer.local) {
+    if (row.snapshot.unread) code = print_error(*row.snapshot.unread);
+  }
   if (!joined) return print_error(joined.error());
+  if (code != kExitOk) return code;
   return answer.remote.error() ? tell_of_unread(*offsite, answer.remote) : kExitOk;
 }
 

@@ -49,9 +49,10 @@ Result<void> check_no_doubt(const Settings& settings) {
 }
 
 // Asked when the ages are. Whoever has the run lock notes what it finds, as a cycle does: where
-// none runs, pruning would wait without end.
-bool clock_holds(Context& context, bool locked) {
-  RunState state = read_run_state(runtime_directory());
+// none runs, pruning would wait without end. Where the state cannot be read nothing is written
+// either: a run does that.
+Result<bool> clock_holds(Context& context, bool locked) {
+  ES_ASSIGN(state, read_run_state(runtime_directory()));
   if (!locked) return clock_hold(context, state) > 0;
   const int64_t noted = state.prune_hold_until_s;
   const bool holds = watch_clock(context, state) > 0;
@@ -64,14 +65,16 @@ bool clock_holds(Context& context, bool locked) {
 
 // No snapshot is taken here, so "proven in this cycle" is not asked for: what goes is older than a
 // proven one that stays, whenever that one was taken. The cluster is not asked either.
-PruneState state_by_hand(Context& context, bool locked) {
-  return {.cluster_healthy = true, .making_room = true, .clock_hold = clock_holds(context, locked)};
+Result<PruneState> state_by_hand(Context& context, bool locked) {
+  ES_ASSIGN(holds, clock_holds(context, locked));
+  return PruneState{.cluster_healthy = true, .making_room = true, .clock_hold = holds};
 }
 
 // Shows the break that was found and, unless `dry_run`, lets it count as known from now on.
 Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, bool dry_run,
                     bool damaged) {
   if (!plan.history_break) {
+    if (plan.unknown) return *plan.unknown;
     fmt::print("the history of these snapshots is unbroken, there is nothing to accept\n");
     // Written anew all the same: as it is, it keeps everything from being pruned.
     return damaged && !dry_run ? accept_history(directory, UnixSeconds()) : Result<void>();
@@ -96,7 +99,12 @@ Result<BucketHalf> prune_bucket(Context& context, SnapshotDirectory& directory, 
                                 bool dry_run) {
   BucketHalf half;
   Offsite::State state;
-  state.clock_holds = [&context] { return clock_holds(context, false); };
+  std::optional<Error> unknown;
+  state.clock_holds = [&] {
+    auto holds = clock_holds(context, false);
+    if (!holds) unknown = holds.take_error();
+    return !holds || *holds;
+  };
   state.cluster_healthy = true;
   const UnixSeconds now = context.clock.now();
   if (dry_run) {
@@ -109,6 +117,7 @@ Result<BucketHalf> prune_bucket(Context& context, SnapshotDirectory& directory, 
   }
   ES_ASSIGN(outcome, offsite.prune(directory, state));
   half.outcome = std::move(outcome);
+  if (!half.outcome.error) half.outcome.error = std::move(unknown);
   std::sort(half.rows.begin(), half.rows.end(), [](const auto& a, const auto& b) { return a > b; });
   return half;
 }
@@ -180,7 +189,7 @@ Result<void> prune_here(Context& context, SnapshotDirectory& directory, const Pr
   }
   if (dry_run) {
     print_plan(plan, context.clock.now());
-    return {};
+    return plan.unread();
   }
   Pruned pruned = carry_out(context, directory, plan);
   if (pruned.error) return std::move(*pruned.error);
@@ -188,7 +197,7 @@ Result<void> prune_here(Context& context, SnapshotDirectory& directory, const Pr
                                      [](const RetentionDecision& d) { return !d.keep; });
   fmt::print("{} deleted, {} kept (see why: etcd-snapshot prune --dry-run)\n", pruned.deleted,
              static_cast<int64_t>(plan.snapshots.size()) - expired);
-  return {};
+  return plan.unread();
 }
 
 // The bucket first: only then is it known what it lacks. Without a lock of the directory, as it may
@@ -201,9 +210,12 @@ Result<void> prune_both(Context& context, SnapshotDirectory& directory, PruneSta
   if (!remote && remote.error().kind == ErrorKind::kCancelled) return remote.take_error();
   Result<UniqueFd> lock = UniqueFd();
   if (!dry_run) lock = wait_for_directory(context, "nothing was pruned here");
-  if (lock) state.clock_hold = clock_holds(context, !dry_run);
-  auto here = lock ? prune_here(context, directory, state, dry_run, accept_break)
-                   : Result<void>(lock.take_error());
+  auto here = [&]() -> Result<void> {
+    if (!lock) return lock.take_error();
+    ES_ASSIGN(holds, clock_holds(context, !dry_run));
+    state.clock_hold = holds;
+    return prune_here(context, directory, state, dry_run, accept_break);
+  }();
   // What went wrong here goes before what went wrong there, but both halves are told.
   const auto there =
       remote ? print_bucket(*offsite, std::move(*remote), dry_run) : Result<void>(remote.error());
@@ -224,7 +236,7 @@ Result<void> prune(Context& context, bool dry_run, bool accept_break) {
     lock = std::move(taken);
   }
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
-  PruneState state = state_by_hand(context, !dry_run);
+  ES_ASSIGN(state, state_by_hand(context, !dry_run));
   if (accept_break) {
     // Damaged content says nothing, and the operator decides anew; a file that cannot be read (its
     // error has an errno) stays an error.

@@ -4,6 +4,7 @@
 #include "report.h"
 #include "snapshot.h"
 #include "store/lock.h"
+#include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -11,9 +12,16 @@ namespace {
 Result<SnapshotOutcome> save(Context& context, const std::string& name, Offsite* offsite) {
   if (!name.empty()) ES_TRY(check_one_time_name(name));
   // Not beyond the snapshot: a bucket that hangs must not keep the timer's cycles away.
-  ES_ASSIGN(lock, take_run_lock(runtime_directory()));
-  ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, true));
-  sweep_leftovers(context, directory);
+  const std::string& path = context.settings.host.snapshots.directory;
+  ES_ASSIGN(lock, take_snapshot_lock(runtime_directory(), path));
+  ES_ASSIGN(directory, SnapshotDirectory::open(path, true));
+  if (lock.unsafe) {
+    // The snapshot harms nobody; whose leftovers those are is not known.
+    report_error(context.log, "Leftovers stay: another run cannot be ruled out", *lock.unsafe,
+                 kUnread);
+  } else {
+    sweep_leftovers(context, directory);
+  }
   SnapshotRequest request;
   request.kind = SnapshotKind::kOneTime;
   request.follower = offsite;

@@ -21,21 +21,13 @@ using std::chrono::seconds;
 // Hosts that share a directory need not have the same second.
 constexpr seconds kOthersClock{60};
 
-// The directory as the policy sees it. A history that cannot be read keeps everything, as in a
-// cycle.
+// The directory as the policy sees it.
 Result<PrunePlan> look_here(const Context& context, const SnapshotDirectory& directory,
                             StatusFacts& facts) {
-  auto plan = plan_prune(context, directory, {.making_room = true});
-  if (plan) {
-    facts.here.history_break = plan->history_break;
-    return plan;
-  }
-  PrunePlan unpruned;
-  ES_ASSIGN(snapshots, directory.list());
-  facts.here.history_error = plan.take_error();
-  unpruned.snapshots = std::move(snapshots);
-  unpruned.decisions.resize(unpruned.snapshots.size());
-  return unpruned;
+  ES_ASSIGN(plan, plan_prune(context, directory, {.making_room = true}));
+  facts.here.history_break = plan.history_break;
+  facts.here.history_error = plan.unknown;
+  return plan;
 }
 
 void note_space(const Context& context, const SnapshotDirectory& directory, const PrunePlan& plan,
@@ -62,7 +54,12 @@ std::vector<Wanted> note_snapshots(const PrunePlan& plan, const std::string& own
     if (!snapshot.name) continue;
     ++facts.here.count;
     facts.here.size_bytes += snapshot.size_bytes;
-    if (!snapshot.manifest) ++facts.here.unproven;
+    if (snapshot.unread) {
+      ++facts.here.unread;
+      if (!facts.here.unread_error) facts.here.unread_error = snapshot.unread;
+    } else if (!snapshot.manifest) {
+      ++facts.here.unproven;
+    }
     if (snapshot.name->time > facts.now + kOthersClock) {
       ++facts.here.future;
       facts.here.future_example = snapshot.file_name;
@@ -150,7 +147,9 @@ StatusFacts gather_status(Context& context, std::optional<Nanoseconds> max_age,
     }
   }
   if (policy.s3) note_bucket(context, directory ? &*directory : nullptr, wanted, facts);
-  const RunState state = read_run_state(runtime_directory());
+  auto read = read_run_state(runtime_directory());
+  const RunState state = read ? std::move(*read) : RunState();
+  if (!read) facts.here.state_error = read.take_error();
   if (config_error) note_last_interval(state, facts);
   note_last_run(state, facts);
   facts.here.clock_hold_s = clock_hold(context, state);

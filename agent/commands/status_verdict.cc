@@ -177,6 +177,7 @@ class Judge {
           here.directory, bucket_says, counted(here.others.count, "proven one"),
           here.others.count == 1 ? "is" : "are, the newest of them,", here.others.newest_owner);
     }
+    if (here.unread > 0) message += fmt::format(" ({} there could not be read)", here.unread);
     if (here.unproven > 0) {
       message += fmt::format(" ({} there that this agent has not proven)", here.unproven);
     }
@@ -302,7 +303,14 @@ class Judge {
     if (here.history_error) {
       add(Health::kWarning, "history", "nothing is pruned: " + here.history_error->message,
           with_default(here.history_error->hint, "etcd-snapshot check"));
-    } else if (here.history_break) {
+    } else if (here.unread_error) {
+      add(Health::kWarning, "unread", here.unread_error->message, here.unread_error->hint);
+    }
+    if (here.state_error) {
+      add(Health::kWarning, "state", "nothing is pruned: " + here.state_error->message,
+          here.state_error->hint);
+    }
+    if (here.history_break) {
       add(Health::kWarning, "history", "nothing is pruned: " + describe(*here.history_break),
           "if that is as it should be: etcd-snapshot prune --accept-history");
     }

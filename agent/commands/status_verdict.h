@@ -53,14 +53,17 @@ struct StatusFacts {
     std::optional<Error> error;  // why it cannot be read
     bool missing = false;        // there is no such directory
     int64_t count = 0, size_bytes = 0;
-    int64_t unproven = 0;  // of `count`
+    int64_t unproven = 0;               // of `count`
+    int64_t unread = 0;                 // of `count`: whether they are proven is not known
+    std::optional<Error> unread_error;  // of the first of them
     OthersSnapshots others;
     int64_t future = 0;  // dated well after `now`
     std::string future_example;
     std::optional<FreeSpace> space;
-    std::optional<int64_t> next_bytes;  // an estimate of what the next snapshot takes
-    int64_t expired_bytes = 0;          // what could be pruned to make room
-    std::optional<Error> history_error;
+    std::optional<int64_t> next_bytes;   // an estimate of what the next snapshot takes
+    int64_t expired_bytes = 0;           // what could be pruned to make room
+    std::optional<Error> history_error;  // why it is not known
+    std::optional<Error> state_error;    // why it is not known whether the clock was set ahead
     std::optional<HistoryBreak> history_break;
     int64_t clock_hold_s = 0;  // for how long nothing is pruned, after the clock was set ahead
   } here;

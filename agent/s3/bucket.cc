@@ -7,6 +7,7 @@
 
 #include "archive/writer.h"
 #include "base/fd.h"
+#include "base/files.h"
 #include "s3/stored.h"
 #include "s3/wire_text.h"
 #include "store/names.h"
@@ -29,9 +30,10 @@ Result<std::string> read_tail(int fd, int64_t offset, int64_t size) {
   std::string bytes(static_cast<size_t>(size), '\0');
   size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t count = pread(fd, bytes.data() + done, bytes.size() - done,
-                                static_cast<off_t>(offset) + static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] {
+      return pread(fd, bytes.data() + done, bytes.size() - done,
+                   static_cast<off_t>(offset) + static_cast<off_t>(done));
+    });
     if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the snapshot");
     if (count == 0) break;
     done += static_cast<size_t>(count);

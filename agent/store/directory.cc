@@ -41,31 +41,63 @@ std::string_view inner_name(std::string_view name, std::string_view prefix,
   return name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
 }
 
-bool exists(int dir_fd, const std::string& name) {
-  return faccessat(dir_fd, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+Result<bool> exists(int dir_fd, const std::string& name) {
+  const auto look = [&] { return faccessat(dir_fd, name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW); };
+  if (uninterrupted(look) == 0) return true;
+  if (errno == ENOENT) return false;
+  return system_error(ErrorKind::kStorage, "cannot look for", name);
 }
 
-std::optional<Manifest> read_sidecar(int dir_fd, const std::string& sidecar) {
+// nullopt: there is none, or it is somebody else's file.
+Result<std::optional<Manifest>> read_sidecar(int dir_fd, const std::string& sidecar) {
   const auto json = read_file_at(dir_fd, sidecar, ErrorKind::kStorage, kMaxSidecarBytes);
-  return json ? manifest_from_json(*json) : std::nullopt;
+  if (json) return manifest_from_json(*json);
+  // A link, a directory, a pipe (no errno) or what is too large (none either) is none of ours.
+  const int code = json.error().code;
+  if (is_absent(json.error()) || code == 0 || code == ELOOP || code == EISDIR) {
+    return std::optional<Manifest>();
+  }
+  return Error(json.error());
 }
 
-std::optional<Manifest> manifest_of(int dir_fd, const StoredSnapshot& file,
-                                    const std::vector<std::string>& sorted_names) {
+Result<std::optional<Manifest>> manifest_of(int dir_fd, const StoredSnapshot& file,
+                                            const std::vector<std::string>& sorted_names) {
   const Compression compression = compression_of(file.file_name);
   if (compression == Compression::kNone) {
     const std::string sidecar = sidecar_file_name(file.file_name);
-    if (!std::binary_search(sorted_names.begin(), sorted_names.end(), sidecar)) return std::nullopt;
-    auto manifest = read_sidecar(dir_fd, sidecar);
+    if (!std::binary_search(sorted_names.begin(), sorted_names.end(), sidecar)) {
+      return std::optional<Manifest>();
+    }
+    ES_ASSIGN(manifest, read_sidecar(dir_fd, sidecar));
     // Of a file that was cut or replaced afterwards the sidecar says nothing.
-    if (manifest && manifest->database_bytes + kDigestBytes != file.size_bytes) return std::nullopt;
+    if (manifest && manifest->database_bytes + kDigestBytes != file.size_bytes) manifest.reset();
     return manifest;
   }
-  const UniqueFd fd(
-      openat(dir_fd, file.file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!fd) return std::nullopt;
-  auto manifest = read_manifest(fd.get(), compression);
-  return manifest ? std::move(*manifest) : std::nullopt;
+  const UniqueFd fd(uninterrupted([&] {
+    return openat(dir_fd, file.file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  }));
+  if (!fd) return system_error(ErrorKind::kStorage, "cannot read", file.file_name);
+  return read_manifest(fd.get(), compression);
+}
+
+// Names the file, whichever of its calls failed, and how to get out of it.
+Error unread_error(const std::string& directory, const std::string& file_name, int errnum) {
+  const std::string path = directory + "/" + file_name;
+  Error error = system_error(ErrorKind::kStorage, "cannot read", path, errnum);
+  const bool ours = parse_snapshot_name(file_name).has_value();
+  const std::string away =
+      ours ? "etcd-snapshot delete " + file_name : "move it out of " + directory;
+  if (errnum == EACCES || errnum == EPERM) {
+    error.hint = "let root read it (chmod 0600 " + path + "), or: " + away;
+  } else if (errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM) {
+    error.hint =
+        "this host is short of file descriptors or memory (sysctl fs.file-nr, free); "
+        "the next cycle looks again";
+  } else {
+    error.hint = "look at the disk or mount (dmesg, findmnt -T " + directory +
+                 "); if it stays unreadable: " + away;
+  }
+  return error;
 }
 
 // What the file is called, with the manifest's word on snapshots that were named by hand.
@@ -83,6 +115,19 @@ std::optional<SnapshotName> name_of(const StoredSnapshot& file) {
   }
   name->kind = SnapshotKind::kOneTime;
   return name;
+}
+
+// Whether that manifest of ours stands without the snapshot `file`: of that both names must be
+// known to be absent. While the partial file is there the snapshot may be about to get its name;
+// asked in this order because the rename makes the one vanish and the other appear.
+Result<bool> is_orphan(int dir_fd, const std::string& sidecar, const std::string& file) {
+  for (const std::string& name : {partial_file_name(file), file}) {
+    ES_ASSIGN(there, exists(dir_fd, name));
+    if (there) return false;
+  }
+  // Others may have hidden files that end so.
+  ES_ASSIGN(manifest, read_sidecar(dir_fd, sidecar));
+  return manifest.has_value();
 }
 
 bool newer_first(const StoredSnapshot& a, const StoredSnapshot& b) {
@@ -107,17 +152,28 @@ Result<std::vector<StoredSnapshot>> SnapshotDirectory::list() const {
   std::vector<StoredSnapshot> files;
   for (const std::string& name : names) {
     if (name.starts_with('.') || name == kPkiBundleName) continue;
-    struct stat status = {};
-    // A file that vanished since is another process's doing, and none of the snapshots.
-    if (fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno == ENOENT) continue;
-      return system_error(ErrorKind::kStorage, "cannot read", path_ + "/" + name);
-    }
-    if (!S_ISREG(status.st_mode)) continue;
     StoredSnapshot file;
     file.file_name = name;
-    file.size_bytes = status.st_size;
-    file.manifest = manifest_of(fd_.get(), file, names);
+    struct stat status = {};
+    const auto look = [&] {
+      return fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW);
+    };
+    if (uninterrupted(look) != 0) {
+      // A file that vanished since is another process's doing, and none of the snapshots.
+      if (errno == ENOENT) continue;
+      file.unread = unread_error(path_, name, errno);
+    } else {
+      if (!S_ISREG(status.st_mode)) continue;
+      file.size_bytes = status.st_size;
+      auto manifest = manifest_of(fd_.get(), file, names);
+      if (manifest) {
+        file.manifest = std::move(*manifest);
+      } else if (is_absent(manifest.error())) {
+        continue;
+      } else {
+        file.unread = unread_error(path_, name, manifest.error().code);
+      }
+    }
     file.name = name_of(file);
     files.push_back(std::move(file));
   }
@@ -130,7 +186,10 @@ Result<bool> SnapshotDirectory::taken(const std::string& base) const {
        {Compression::kZip, Compression::kZstd, Compression::kNone}) {
     const std::string name = base + std::string(archive_extension(compression));
     struct stat status = {};
-    if (fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    const auto look = [&] {
+      return fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW);
+    };
+    if (uninterrupted(look) == 0) return true;
     if (errno != ENOENT) {
       return system_error(ErrorKind::kStorage, "cannot look for", path_ + "/" + name);
     }
@@ -142,7 +201,8 @@ Result<UniqueFd> SnapshotDirectory::open_file(const std::string& file_name) cons
   if (!is_safe_name(file_name)) {
     return system_error(ErrorKind::kStorage, "cannot read", "'" + file_name + "'", EINVAL);
   }
-  UniqueFd fd(openat(fd_.get(), file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fd(uninterrupted(
+      [&] { return openat(fd_.get(), file_name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW); }));
   if (!fd) return system_error(ErrorKind::kStorage, "cannot read", path_ + "/" + file_name);
   return fd;
 }
@@ -181,19 +241,16 @@ Result<std::vector<std::string>> SnapshotDirectory::sweep() {
   }
   for (const std::string& name : names) {
     const std::string file(inner_name(name, ".", kSidecarSuffix));
-    // While the partial file is there the snapshot may be about to get its name; asked in this
-    // order because the rename makes the one vanish and the other appear.
-    if (!is_safe_name(file) || exists(fd_.get(), partial_file_name(file)) ||
-        exists(fd_.get(), file)) {
-      continue;
+    if (!is_safe_name(file)) continue;
+    auto orphan = is_orphan(fd_.get(), name, file);
+    if (orphan && *orphan) {
+      if (uninterrupted([&] { return unlinkat(fd_.get(), name.c_str(), 0); }) == 0) {
+        removed.push_back(name);
+      } else if (errno != ENOENT) {
+        orphan = system_error(ErrorKind::kStorage, "cannot remove", path_ + "/" + name);
+      }
     }
-    // Only what is a manifest of ours: others may have hidden files that end so.
-    if (!read_sidecar(fd_.get(), name)) continue;
-    if (unlinkat(fd_.get(), name.c_str(), 0) == 0) {
-      removed.push_back(name);
-    } else if (errno != ENOENT) {
-      if (!first) first = system_error(ErrorKind::kStorage, "cannot remove", path_ + "/" + name);
-    }
+    if (!orphan && !first) first = orphan.take_error().within("snapshot directory " + path_);
   }
   if (first) return std::move(*first);
   std::sort(removed.begin(), removed.end());
@@ -202,7 +259,7 @@ Result<std::vector<std::string>> SnapshotDirectory::sweep() {
 
 Result<FreeSpace> SnapshotDirectory::free_space() const {
   struct statvfs status = {};
-  if (fstatvfs(fd_.get(), &status) != 0) {
+  if (uninterrupted([&] { return fstatvfs(fd_.get(), &status); }) != 0) {
     return system_error(ErrorKind::kStorage, "cannot measure the free space of", path_);
   }
   return FreeSpace{static_cast<int64_t>(status.f_bavail * status.f_frsize),

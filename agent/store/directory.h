@@ -28,6 +28,9 @@ struct StoredSnapshot {
   std::optional<SnapshotName> name;
   int64_t size_bytes = 0;
   std::optional<Manifest> manifest;  // present: proven when it was written
+  // Why it, or whether it carries a manifest, could not be read: then neither is known, and what
+  // rests on it is held. A damaged archive was read: that has none.
+  std::optional<Error> unread{};
 };
 
 struct FreeSpace {
@@ -90,10 +93,11 @@ class SnapshotDirectory {
 
   // Regular files; those with a name of ours newest first, then the others by name. Hidden files
   // and the certificate bundle are left out. Reads the manifest of each (a few bytes at the end of
-  // the file, or the sidecar); a file that cannot be read is listed without one.
+  // the file, or the sidecar). One that cannot be read keeps none of the others from being listed:
+  // see StoredSnapshot::unread.
   Result<std::vector<StoredSnapshot>> list() const;
 
-  // Whether any file with this base name and any archive extension is there.
+  // Whether any file with this base name and any archive extension is there. An error: not known.
   Result<bool> taken(const std::string& base) const;
 
   // kStorage, code EEXIST, when the name is taken or being written. The directory may be closed or
@@ -107,7 +111,8 @@ class SnapshotDirectory {
   Result<void> remove(const std::string& file_name);
 
   // Removes partial files that no living process holds (they are locked while written), sidecars
-  // without their snapshot, and temporary files of ours. Returns what was removed.
+  // without their snapshot, and temporary files of ours; of what cannot be read nothing. Returns
+  // what was removed, or the first error.
   Result<std::vector<std::string>> sweep();
 
   Result<FreeSpace> free_space() const;

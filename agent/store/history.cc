@@ -78,12 +78,33 @@ std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>
   return newest;
 }
 
+std::optional<Error> find_unread(const std::vector<StoredSnapshot>& snapshots, UnixSeconds now) {
+  const StoredSnapshot* newest = nullptr;
+  int others = -1;
+  for (const StoredSnapshot& snapshot : snapshots) {
+    if (!snapshot.unread || !snapshot.name || snapshot.name->kind != SnapshotKind::kRolling ||
+        snapshot.name->time > now) {
+      continue;
+    }
+    ++others;
+    if (newest == nullptr || newest->name->time < snapshot.name->time) newest = &snapshot;
+  }
+  if (newest == nullptr) return std::nullopt;
+  Error error = *newest->unread;
+  if (others > 0) error.message += ", and " + std::to_string(others) + " more";
+  return error;
+}
+
 Result<std::optional<UnixSeconds>> read_accepted_history(const SnapshotDirectory& directory) {
   const auto text =
       read_file_at(directory.fd(), kAcceptedFile, ErrorKind::kStorage, kMaxAcceptedBytes);
   if (!text) {
-    if (text.error().code == ENOENT) return std::optional<UnixSeconds>();
-    return Error(text.error()).within("snapshot directory " + directory.path());
+    if (is_absent(text.error())) return std::optional<UnixSeconds>();
+    Error error = Error(text.error()).within("snapshot directory " + directory.path());
+    error.hint = "look at the disk or mount (dmesg, findmnt -T " + directory.path() +
+                 "); if it stays unreadable, delete that file: what was accepted is then asked "
+                 "for again (etcd-snapshot prune --accept-history)";
+    return error;
   }
   const auto json = parse_json(*text);
   std::optional<UnixSeconds> accepted;

@@ -32,6 +32,11 @@ std::optional<HistoryBreak> find_history_break(const std::vector<StoredSnapshot>
                                                UnixSeconds now = UnixSeconds::max(),
                                                std::string_view own_host = {});
 
+// Pure. Whether a break could go unseen, because a rolling snapshot dated not after `now` could not
+// be read: the error of the newest of them, and how many more there are. Of whichever host, as a
+// break is looked for in the line of each.
+std::optional<Error> find_unread(const std::vector<StoredSnapshot>& snapshots, UnixSeconds now);
+
 // What the operator accepted, kept in the directory as ".etcd-snapshot.history" (JSON): every break
 // up to the time of the newest snapshot. nullopt: nothing yet. kStorage when the file cannot be
 // read or is no such JSON: then nothing may be pruned either.

@@ -28,7 +28,13 @@ constexpr Lock kBucketLock{"bucket.lock", "another process is at work in the buc
 
 Error cannot(std::string_view operation, const std::string& subject) {
   Error error = system_error(ErrorKind::kStorage, operation, subject);
-  if (error.code == EACCES || error.code == EPERM) error.hint = "run as root";
+  if (error.code == EACCES || error.code == EPERM) {
+    error.hint = "run as root";
+  } else if (error.code == ENOSPC || error.code == EDQUOT) {
+    error.hint = "make room there (df -h -i /run)";
+  } else {
+    error.hint = "see what is wrong with " + subject + " (ls -ld, findmnt -T, dmesg)";
+  }
   return error;
 }
 
@@ -48,22 +54,28 @@ Error busy(const Lock& lock, int dir_fd) {
 
 Result<UniqueFd> take(const Lock& which, const std::string& runtime_dir) {
   const std::string path = runtime_dir + "/" + which.file;
-  if (mkdir(runtime_dir.c_str(), 0755) != 0) {
-    if (errno != EEXIST) return cannot("cannot create", runtime_dir);
-  } else if (chmod(runtime_dir.c_str(), 0755) != 0) {
-    return cannot("cannot set the permissions of", runtime_dir);
+  if (mkdir(runtime_dir.c_str(), 0755) == 0) {
+    // Where the umask took something away.
+    [[maybe_unused]] const int ignored = chmod(runtime_dir.c_str(), 0755);
+  } else if (errno != EEXIST) {
+    return cannot("cannot create", runtime_dir);
   }
-  const UniqueFd dir_fd(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd dir_fd(
+      uninterrupted([&] { return open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!dir_fd) return cannot("cannot open", runtime_dir);
-  UniqueFd lock(openat(dir_fd.get(), which.file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  UniqueFd lock(uninterrupted([&] {
+    return openat(dir_fd.get(), which.file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  }));
   if (!lock) return cannot("cannot open", path);
-  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (uninterrupted([&] { return flock(lock.get(), LOCK_EX | LOCK_NB); }) != 0) {
     if (errno == EWOULDBLOCK) return busy(which, dir_fd.get());
-    if (errno != EINTR) return cannot("cannot lock", path);
+    return cannot("cannot lock", path);
   }
-  // The pid is for the message of the next one; the lock holds without it.
-  if (ftruncate(lock.get(), 0) != 0) return cannot("cannot write", path);
-  ES_TRY(write_all(lock.get(), as_bytes(std::to_string(getpid()) + "\n"), path));
+  // The pid is for the message of the next one; the lock holds without it, in a full /run, say.
+  if (ftruncate(lock.get(), 0) == 0) {
+    [[maybe_unused]] const auto written =
+        write_all(lock.get(), as_bytes(std::to_string(getpid()) + "\n"), path);
+  }
   return lock;
 }
 
@@ -82,6 +94,26 @@ Result<UniqueFd> take_run_lock(const std::string& runtime_dir) {
 
 Result<UniqueFd> take_bucket_lock(const std::string& runtime_dir) {
   return take(kBucketLock, runtime_dir);
+}
+
+Result<SnapshotLock> take_snapshot_lock(const std::string& runtime_dir,
+                                        const std::string& snapshot_directory) {
+  auto lock = take(kRunLock, runtime_dir);
+  if (lock) return SnapshotLock{std::move(*lock), std::nullopt};
+  if (lock.error().kind != ErrorKind::kStorage) return lock.take_error();
+  SnapshotLock instead{UniqueFd(), lock.take_error()};
+  instead.fd.reset(uninterrupted(
+      [&] { return open(snapshot_directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (instead.fd &&
+      uninterrupted([&] { return flock(instead.fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno == EWOULDBLOCK) {
+      return Error{ErrorKind::kBusy, std::string(kRunLock.busy),
+                   "wait until it has ended (systemctl status etcd-snapshot.service)", true,
+                   EWOULDBLOCK};
+    }
+    instead.fd.reset();
+  }
+  return instead;
 }
 
 Result<UniqueFd> wait_for_lock(Result<UniqueFd> (*take)(const std::string&),

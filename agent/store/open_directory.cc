@@ -131,13 +131,17 @@ Result<SnapshotDirectory> SnapshotDirectory::open(const std::string& path, bool 
     return refusal("''", "''", ": the path is empty",
                    "set [snapshots] directory= in etcd-snapshot.conf to an absolute path", EINVAL);
   }
-  UniqueFd fd(::open(path.c_str(), kDirectoryFlags));
+  UniqueFd fd(uninterrupted([&] { return ::open(path.c_str(), kDirectoryFlags); }));
   if (!fd) {
     ES_ASSIGN(walked, walk(path, create));
     fd = std::move(walked);
   }
-  if (create && faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
-    return failed_call(path, path, "written to", errno);
+  const auto writable = [&] { return faccessat(fd.get(), ".", W_OK | X_OK, AT_EACCESS); };
+  if (create && uninterrupted(writable) != 0) {
+    // Any other failure of the question is no answer: the snapshot itself finds out.
+    if (errno == EACCES || errno == EPERM || errno == EROFS) {
+      return failed_call(path, path, "written to", errno);
+    }
   }
   return SnapshotDirectory(std::move(fd), path);
 }

@@ -97,8 +97,10 @@ Error PartialSnapshot::explain(Error error) const {
 
 Result<void> PartialSnapshot::check_space(int64_t wanted_bytes) {
   struct statvfs status = {};
-  if (fstatvfs(fd_.get(), &status) != 0) {
-    return system_error(ErrorKind::kStorage, "cannot measure the free space of", directory_);
+  if (uninterrupted([&] { return fstatvfs(fd_.get(), &status); }) != 0) {
+    // What is not known costs no snapshot; a full disk tells itself.
+    allowance_ = std::max(wanted_bytes, kSpaceCheckStep_bytes);
+    return {};
   }
   const FreeSpace space{static_cast<int64_t>(status.f_bavail * status.f_frsize),
                         static_cast<int64_t>(status.f_blocks * status.f_frsize)};
@@ -133,7 +135,7 @@ Result<void> PartialSnapshot::commit(const std::optional<Manifest>& sidecar) {
   struct stat status = {};
   // Network file systems tell only now that there was no room.
   if (auto synced = sync_fd(fd_.get(), path); !synced) return explain(synced.take_error());
-  if (fstat(fd_.get(), &status) != 0) {
+  if (uninterrupted([&] { return fstat(fd_.get(), &status); }) != 0) {
     return system_error(ErrorKind::kStorage, "cannot read", path);
   }
   if (status.st_size != size_) {
@@ -144,20 +146,25 @@ Result<void> PartialSnapshot::commit(const std::optional<Manifest>& sidecar) {
   }
   // Asked before the sidecar is written, which would otherwise vouch for somebody else's file. The
   // locked partial file keeps other agents away from the name in between.
-  if (fstatat(dir_fd_.get(), file_name_.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
-    return taken_error(directory_, file_name_);
-  }
-  if (sidecar) {
-    ES_TRY(replace_file_at(dir_fd_.get(), sidecar_file_name(file_name_),
-                           as_bytes(to_json(*sidecar) + "\n"), 0600));
-  }
+  const auto look = [&] {
+    return fstatat(dir_fd_.get(), file_name_.c_str(), &status, AT_SYMLINK_NOFOLLOW);
+  };
+  if (uninterrupted(look) == 0) return taken_error(directory_, file_name_);
+  const bool known_free = errno == ENOENT;
+  const auto put_sidecar = [&] {
+    return replace_file_at(dir_fd_.get(), sidecar_file_name(file_name_),
+                           as_bytes(to_json(*sidecar) + "\n"), 0600);
+  };
+  if (sidecar && known_free) ES_TRY(put_sidecar());
   if (!rename_without_replacing(dir_fd_.get(), partial_name_, file_name_)) {
     const int errnum = errno;
-    if (sidecar) unlinkat(dir_fd_.get(), sidecar_file_name(file_name_).c_str(), 0);
+    if (sidecar && known_free) unlinkat(dir_fd_.get(), sidecar_file_name(file_name_).c_str(), 0);
     if (errnum == EEXIST) return taken_error(directory_, file_name_);
     return system_error(ErrorKind::kStorage, "cannot rename to", path, errnum);
   }
   committed_ = true;
+  // Where it was not known, the rename has told: it replaces nothing.
+  if (sidecar && !known_free) ES_TRY(put_sidecar());
   return sync_directory(dir_fd_.get(), directory_);
 }
 

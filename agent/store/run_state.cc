@@ -20,14 +20,33 @@ int64_t number_of(const nlohmann::json& object, const char* key, int64_t otherwi
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : otherwise;
 }
 
+// Whether what the guard of the clock needs is whole. A number that is there and is none is damage;
+// one that is missing is an older agent's.
+bool tells_of_clock(const nlohmann::json& object) {
+  if (!object.is_object()) return false;
+  for (const char* key : {"prune_hold_until_s", "clock_offset_s"}) {
+    const auto found = object.find(key);
+    if (found != object.end() && !found->is_number_integer()) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-RunState read_run_state(const std::string& runtime_dir) {
+Result<RunState> read_run_state(const std::string& runtime_dir) {
   RunState state;
-  const auto text = read_file(runtime_dir + "/" + kStateFile, ErrorKind::kStorage, 64 << 10);
-  if (!text) return state;
-  const auto object = parse_json(*text);
-  if (!object.is_object()) return state;
+  const std::string path = runtime_dir + "/" + kStateFile;
+  const auto text = read_file(path, ErrorKind::kStorage, 64 << 10);
+  if (!text && is_absent(text.error())) return state;
+  const auto object = text ? parse_json(*text) : nlohmann::json();
+  if (!text || !tells_of_clock(object)) {
+    Error error =
+        text ? Error{ErrorKind::kStorage, path + " is damaged", "", false, 0} : Error(text.error());
+    error.hint =
+        "whether the clock was set ahead is not known: a run writes the file anew and prunes after "
+        "the retention, at most a day later; see that the clock is right (timedatectl)";
+    return error;
+  }
   state.creation = text_of(object, "creation");
   state.retention = text_of(object, "retention");
   state.warnings = text_of(object, "warnings");
@@ -65,6 +84,12 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
   return replace_file_at(directory.get(), kStateFile, as_bytes(json_text(object) + "\n"), 0644);
+}
+
+RunState lost_run_state(int64_t since_boot_s, int64_t hold_s) {
+  RunState state;
+  state.prune_hold_until_s = since_boot_s + hold_s;
+  return state;
 }
 
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {

@@ -1,5 +1,6 @@
 // What the last run left behind in /run/etcd-snapshot: gone after a reboot, which is what "the
-// first activation after boot" rests on. Nothing depends on it being there or being right.
+// first activation after boot" rests on. It tells whether the clock was set ahead since the last
+// run, so pruning rests on it: what is there and cannot be read holds pruning.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,10 @@ struct RunState {
   std::optional<Cluster> cluster;
 };
 
-// What the last run wrote; a default one if there is none or it cannot be read.
-RunState read_run_state(const std::string& runtime_dir);
+// What the last run wrote; a default one if there is none. kStorage where it cannot be read or is
+// damaged in what tells of the clock: then nothing is known of the clock, and nothing may be
+// pruned. Damage elsewhere reads as unset.
+Result<RunState> read_run_state(const std::string& runtime_dir);
 
 // kStorage.
 Result<void> write_run_state(const std::string& runtime_dir, const RunState& state);
@@ -43,5 +46,9 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
 // counted wrongly. Updates the offset, and holds pruning for `hold_s` of time since boot. Returns
 // by how many seconds the clock jumped while the hold lasts and it was found now, else 0.
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s);
+
+// The state to go on with where the last one is lost. That may have held pruning, or have told of a
+// jump that nobody can see any more: pruning is held for as long as either could.
+RunState lost_run_state(int64_t since_boot_s, int64_t hold_s);
 
 }  // namespace etcd_snapshot

@@ -69,6 +69,8 @@ inline constexpr char kConfigWarning[] = "3e1fec8a855a4370b371d91de4e9798c";
 inline constexpr char kRemoteUnavailable[] = "282e401273cf4c7d9dc1ba360c0413b5";
 // Nothing was pruned in this cycle. Fields: reason.
 inline constexpr char kPruneSkipped[] = "0679178bbeb146d88d8a2e813d788584";
+// Something that deletion rests on could not be read, and nothing is deleted for it. Fields: error.
+inline constexpr char kUnread[] = "f63455f8c0b240c89204af4ba543ec97";
 // The textfile of the metrics could not be written. Fields: error.
 inline constexpr char kMetricsFailed[] = "4953b13bfc2f4fd788a19f29c37a1f6b";
 // Asked to stop in the middle of a cycle. Fields: none.

@@ -130,7 +130,7 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
     CHECK_TEXT(holds(lab.log.field(row.message, row.field), row.part),
                lab.log.field(row.message, row.field).c_str());
     // And it is still known after the run, to `status`.
-    const auto remembered = read_run_state(runtime_directory()).cluster;
+    const auto remembered = lab.state().cluster;
     CHECK_TEXT(remembered && !(remembered->alarms + remembered->reason).empty(), row.what);
   }
   // Well again: the old one goes.
@@ -139,7 +139,7 @@ TEST(CyclePrune, SnapshotsAnUnhealthyClusterAndPrunesNothing) {
   lab.clock.pass(1min);
   LONGS_EQUAL(0, cycle());
   CHECK_FALSE(lab.has(old));
-  STRCMP_EQUAL("", read_run_state(runtime_directory()).cluster->reason.c_str());
+  STRCMP_EQUAL("", lab.state().cluster->reason.c_str());
 }
 
 TEST(CyclePrune, PrunesNothingByTheSnapshotOfALearner) {
@@ -151,7 +151,7 @@ TEST(CyclePrune, PrunesNothingByTheSnapshotOfALearner) {
   LONGS_EQUAL(1, lab.log.count("The snapshot came from a learner, which may lag behind, nothing is "
                                "pruned"));
   LONGS_EQUAL(0, lab.log.count("Cluster is unhealthy, nothing is pruned"));
-  CHECK_TRUE(read_run_state(runtime_directory()).cluster->learner);
+  CHECK_TRUE(lab.state().cluster->learner);
 }
 
 TEST(CyclePrune, DeletesNothingAfterTheClockWentBackAndWarnsOfTheFuture) {

@@ -121,7 +121,7 @@ class Lab {
   }
 
   bool has(const std::string& file) const { return scratch.has("snapshots/" + file); }
-  RunState state() const { return read_run_state(scratch.path("run")); }
+  RunState state() const { return read_run_state(scratch.path("run")).value(); }
   // Whether what lies under that name is the database as etcd has it, byte for byte.
   bool holds_database(const std::string& file, Compression compression) const {
     class Text final : public ByteSink {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../fakes/clock.h"
+#include "../fakes/faults.h"
 #include "scratch.h"
 
 #include <CppUTest/TestHarness.h>
@@ -95,6 +96,58 @@ TEST(Lock, SaysWhenItCannotBeTaken) {
   const auto lock = take_run_lock(scratch.path("denied"));
   CHECK_FALSE(lock.ok());
   STRCMP_EQUAL("run as root", lock.error().hint.c_str());
+}
+
+// The pid in the file is for people: a full /run, in which no byte can be written, keeps nobody
+// out.
+TEST(Lock, HoldsWithoutItsPid) {
+  for (const char* call : {"ftruncate", "write"}) {
+    const Fault fault(call, ENOSPC, "*/run/lock");
+    const auto lock = take_run_lock(scratch.path("run"));
+    CHECK_TRUE_TEXT(lock.ok(), call);
+    CHECK_TRUE(Fault::matched() > 0);
+    CHECK_FALSE(take_run_lock(scratch.path("run")).ok());
+  }
+}
+
+TEST(Lock, OfASnapshotIsTheRunLockWhereThatCanBeHad) {
+  const auto lock = take_snapshot_lock(scratch.path("run"), scratch.path());
+  CHECK_TRUE(lock.ok());
+  CHECK_FALSE(lock->unsafe.has_value());
+  CHECK_FALSE(take_run_lock(scratch.path("run")).ok());
+  const auto second = take_snapshot_lock(scratch.path("run"), scratch.path());
+  CHECK_TRUE(second.error().kind == ErrorKind::kBusy);
+}
+
+// A full /run without a lock file in it must not cost the snapshot; deletion is held.
+TEST(Lock, OfASnapshotIsTheDirectoryItselfWhereRunIsUnusable) {
+  CHECK_EQUAL(0, mkdir(scratch.path("run").c_str(), 0700));
+  CHECK_EQUAL(0, mkdir(scratch.path("snapshots").c_str(), 0700));
+  const struct {
+    const char *call, *glob;
+    int number;
+  } faults[] = {{"openat", "*/run/lock", ENOSPC}, {"openat", "*/run/lock", EROFS},
+                {"openat", "*/run/lock", EDQUOT}, {"openat", "*/run/lock", EIO},
+                {"open", "*/run", EMFILE},        {"open", "*/run", EACCES},
+                {"flock", "*/run/lock", ENOLCK},  {"flock", "*/run/lock", EIO},
+                {"mkdir", "*/run", ENOSPC},       {"mkdir", "*/run", EROFS}};
+  for (const auto& one : faults) {
+    const Fault fault(one.call, one.number, one.glob);
+    const auto lock = take_snapshot_lock(scratch.path("run"), scratch.path("snapshots"));
+    CHECK_TRUE_TEXT(lock.ok(), one.glob);
+    CHECK_TRUE_TEXT(lock->unsafe.has_value(), one.glob);
+    LONGS_EQUAL(one.number, lock->unsafe->code);
+    CHECK_FALSE(lock->unsafe->hint.empty());
+    // Two in the same need keep each other away.
+    const auto second = take_snapshot_lock(scratch.path("run"), scratch.path("snapshots"));
+    CHECK_FALSE_TEXT(second.ok(), one.glob);
+    CHECK_TRUE(second.error().kind == ErrorKind::kBusy);
+  }
+  // NFS knows no exclusive lock of what is open for reading (EBADF): the snapshot is taken.
+  const Fault fault("openat", ENOSPC, "*/run/lock");
+  const auto lock = take_snapshot_lock(scratch.path("run"), scratch.path("missing"));
+  CHECK_TRUE(lock.ok());
+  CHECK_TRUE(lock->unsafe.has_value());
 }
 
 TEST(Lock, OfTheBucketIsAnother) {

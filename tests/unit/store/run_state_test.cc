@@ -1,5 +1,6 @@
 #include "store/run_state.h"
 
+#include "../fakes/faults.h"
 #include "scratch.h"
 
 #include <CppUTest/TestHarness.h>
@@ -9,7 +10,7 @@ using namespace etcd_snapshot;
 TEST_GROUP(RunState) {
   Scratch scratch;
   RunState read() {
-    return read_run_state(scratch.path());
+    return read_run_state(scratch.path()).value();
   }
   void check_empty(const RunState& state, const char* what) {
     STRCMP_EQUAL_TEXT("", state.creation.c_str(), what);
@@ -59,21 +60,57 @@ TEST(RunState, ReplacesTheOneBefore) {
 
 TEST(RunState, IsEmptyWhereThereIsNone) {
   check_empty(read(), "no file");
-  check_empty(read_run_state(scratch.path("missing")), "no directory");
+  check_empty(read_run_state(scratch.path("missing")).value(), "no directory");
 }
 
-TEST(RunState, IsEmptyWhereItIsDamaged) {
+TEST(RunState, IsUnsetWhereNothingTellsOfTheClock) {
   for (const char* text :
-       {"", "{", "[]", "null", "5", "\xff\xfe", "{}", "{\"creation\":5}",
-        "{\"creation\":null,\"exit_code\":\"0\",\"snapshot\":[\"x\"]}", "{\"clock_offset_s\":null}",
-        "{\"clock_offset_s\":\"1\"}", "{\"clock_offset_s\":1.5}", "{\"prune_hold_until_s\":1e9}"}) {
+       {"{}", "{\"creation\":5}", "{\"creation\":null,\"exit_code\":\"0\",\"snapshot\":[\"x\"]}"}) {
     scratch.write("state.json", text);
     check_empty(read(), text);
   }
-  scratch.write("state.json", std::string(1 << 20, '['));
-  check_empty(read(), "larger than any");
-  scratch.write("state.json", std::string(60000, '['));
-  check_empty(read(), "deep");
+}
+
+// Garbage is not "no state": it may have held pruning.
+TEST(RunState, IsAnErrorWhereItIsDamaged) {
+  const std::string large(1 << 20, '['), deep(60000, '[');
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[]"), std::string("null"), std::string("5"),
+        std::string("\xff\xfe"), std::string("{\"clock_offset_s\":null}"),
+        std::string("{\"clock_offset_s\":\"1\"}"), std::string("{\"clock_offset_s\":1.5}"),
+        std::string("{\"prune_hold_until_s\":1e9}"), std::string(4096, '\0'), large, deep}) {
+    scratch.write("state.json", text);
+    const auto state = read_run_state(scratch.path());
+    CHECK_FALSE_TEXT(state.ok(), text.substr(0, 40).c_str());
+    CHECK_TRUE(state.error().kind == ErrorKind::kStorage);
+    CHECK_TRUE(holds(state.error().message, scratch.path("state.json")));
+    CHECK_TRUE(holds(state.error().hint, "timedatectl"));
+  }
+}
+
+// A file system that says EIO, ESTALE or ENFILE for a
+// while says nothing of what it holds.
+TEST(RunState, ThatCannotBeReadIsAnError) {
+  CHECK_TRUE(write_run_state(scratch.path(), RunState()).ok());
+  for (const char* call : {"open", "fstat", "read"}) {
+    for (const int number : {EIO, ENFILE, EMFILE, ESTALE, ENOMEM, EACCES, EINTR}) {
+      const Fault fault(call, number, "*/state.json");
+      const auto state = read_run_state(scratch.path());
+      CHECK_FALSE_TEXT(state.ok(), call);
+      LONGS_EQUAL(number, state.error().code);
+    }
+    const Fault fault(call, EINTR, "*/state.json", "1");
+    CHECK_TRUE_TEXT(read_run_state(scratch.path()).ok(), call);
+    CHECK_TRUE(Fault::matched() > 1);
+  }
+}
+
+TEST(RunState, ThatIsLostHoldsAsLongAsItCouldHave) {
+  RunState state = lost_run_state(5000, 86400);
+  CHECK_FALSE(state.clock_offset_s.has_value());
+  LONGS_EQUAL(5000 + 86400, state.prune_hold_until_s);
+  LONGS_EQUAL(0, note_clock(state, 1000000, 5000, 86400));
+  LONGS_EQUAL(5000 + 86400, state.prune_hold_until_s);
 }
 
 TEST(RunState, ThatCannotBeWrittenIsAnError) {
