@@ -203,12 +203,13 @@ class Cycle {
   // The upload, or another process, may have taken hours. The news is told where we prune here.
   bool clock_holds() const { return clock_hold(context_, state_) > 0; }
 
-  // Waits for another process as long as the bucket has time.
+  // Waits for another process, but not longer than the bucket has time.
   Result<UniqueFd> enter_bucket() {
     auto lock = take_bucket_lock(runtime_dir_);
     if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
     context_.progress.phase(Phase::kBucket, "waiting: " + lock.error().message);
-    lock = wait_for_lock(take_bucket_lock, runtime_dir_, context_.clock, bucket_deadline_);
+    lock = wait_for_lock(take_bucket_lock, runtime_dir_, context_.clock,
+                         std::min(bucket_deadline_, context_.clock.monotonic() + kBucketPatience));
     if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
     Error error = lock.take_error();
     error.hint = "the next cycle goes on; if that process hangs, end it";

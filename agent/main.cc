@@ -14,6 +14,7 @@
 #include "run_metrics.h"
 #include "systemd/journal.h"
 #include "systemd/message_ids.h"
+#include "systemd/notify.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -201,13 +202,18 @@ int run_command(const std::string& command, const Options& options) {
   auto http = make_http();
   if (!http) return print_error(http.error());
 
+  HttpFactory for_bucket = make_http;
+  std::optional<ExtensionKeeper> keeper;
   std::unique_ptr<Progress> progress = std::make_unique<NoProgress>();
   if (logs && isatty(STDERR_FILENO) != 0) {
     progress = std::make_unique<TerminalProgress>(clock, *log);
   } else if (logs) {
-    progress = std::make_unique<ServiceProgress>(clock);
+    keeper.emplace();
+    progress = std::make_unique<ServiceProgress>(clock, settings->host);
+    for_bucket = extending_factory(make_http, settings->host);
   }
-  Context context{*settings, clock, *log, **http, make_http, *progress, host_name(), std::nullopt};
+  Context context{*settings, clock,     *log,        **http,
+                  for_bucket, *progress, host_name(), std::nullopt};
   if (command == "run") return command_run(context);
   if (command == "save" && options.name_given && options.name.empty()) {
     return print_error({ErrorKind::kUsage, "--name is empty",
