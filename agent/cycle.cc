@@ -46,7 +46,7 @@ class Cycle {
     lock_ = std::move(*lock);
     state_ = read_run_state(runtime_dir_);
     announce_settings(context_, state_);
-    report_doubts(context_.log, context_.settings.doubts);
+    report_doubts(context_.log, context_.settings);
     clock_hold_s_ = watch_clock(context_, state_);
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
@@ -141,6 +141,7 @@ class Cycle {
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
+      clear_unfinished(runtime_dir_);
       report_passed_over(context_.log, outcome->passed_over);
       if (offsite_) record_snapshot(context_.settings.host, policy_, context_.host, context_.clock);
     } else {
@@ -397,6 +398,7 @@ int run_cycle(Context& context) {
   // The run that has the lock tells of itself; that this one came in between is no news.
   if (code == kExitBusy) return code;
   figures.exit_code = code;
+  figures.last_good = context.settings.replaced.has_value();
   figures.duration = timer.total();
   figures.phases = timer.phases();
   record_run(context.settings.host, &context.settings.policy, context.host, context.clock,

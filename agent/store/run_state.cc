@@ -1,6 +1,7 @@
 #include "store/run_state.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -65,6 +66,15 @@ Result<void> write_run_state(const std::string& runtime_dir, const RunState& sta
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
   return replace_file_at(directory.get(), kStateFile, as_bytes(json_text(object) + "\n"), 0644);
+}
+
+void mark_unfinished(const std::string& runtime_dir) {
+  const std::string path = runtime_dir + "/" + kUnfinishedFile;
+  const UniqueFd made(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+}
+
+void clear_unfinished(const std::string& runtime_dir) {
+  unlink((runtime_dir + "/" + kUnfinishedFile).c_str());
 }
 
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {
