@@ -64,7 +64,7 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 	agent/base/json.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
-	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc \
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/last_good.cc \
 	agent/config/environment_file.cc agent/config/foreign_yaml.cc \
 	agent/config/characters.cc agent/config/cluster_keys.cc agent/config/key_doubts.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
@@ -105,6 +105,7 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
 	tests/unit/config/network_test.cc tests/unit/config/load_test.cc \
+	tests/unit/config/last_good_test.cc \
 	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc \
 	tests/unit/config/characters_test.cc tests/unit/config/cluster_doubts_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
@@ -287,6 +288,7 @@ lint:
 # packagers whose paths differ.
 INSTALLED := $(bindir)/etcd-snapshot $(systemdsystemgeneratordir)/etcd-snapshot-generator \
 	$(systemdsystemunitdir)/etcd-snapshot.service $(systemdsystemunitdir)/etcd-snapshot.timer \
+	$(systemdsystemunitdir)/etcd-snapshot-tick.service $(systemdsystemunitdir)/etcd-snapshot-retry.timer \
 	$(tmpfilesdir)/etcd-snapshot.conf $(catalogdir)/etcd-snapshot.catalog \
 	$(mandir)/man8/etcd-snapshot.8 $(mandir)/man5/etcd-snapshot.conf.5 \
 	$(mandir)/man8/etcd-snapshot-generator.8 $(docdir)/examples/cluster.yml \
@@ -300,6 +302,8 @@ install: all
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.service $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.service
 	sed -i 's,/usr/bin/etcd-snapshot,$(bindir)/etcd-snapshot,' $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.service
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.timer $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot.timer
+	$(INSTALL) -D -m 0644 units/etcd-snapshot-tick.service $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot-tick.service
+	$(INSTALL) -D -m 0644 units/etcd-snapshot-retry.timer $(DESTDIR)$(systemdsystemunitdir)/etcd-snapshot-retry.timer
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/etcd-snapshot.conf
 	$(INSTALL) -D -m 0644 units/etcd-snapshot.catalog $(DESTDIR)$(catalogdir)/etcd-snapshot.catalog
 	$(INSTALL) -D -m 0644 man/etcd-snapshot.8 $(DESTDIR)$(mandir)/man8/etcd-snapshot.8

@@ -48,7 +48,7 @@ class Cycle {
     if (lock->unsafe) hold(*lock->unsafe);
     load_state();
     announce_settings(context_, state_);
-    report_doubts(context_.log, context_.settings.doubts);
+    report_doubts(context_.log, context_.settings);
     const bool first = !state_.clock_offset_s;
     clock_hold_s_ = watch_clock(context_, state_);
     if (first) begin_state();
@@ -184,6 +184,7 @@ class Cycle {
       summary_ = fmt::format("{}, {} in {}", outcome->base, human_bytes(outcome->size_bytes),
                              context_.settings.host.snapshots.directory);
       report_created(context_.log, *outcome);
+      clear_unfinished(runtime_dir_);
       report_passed_over(context_.log, outcome->passed_over);
       if (offsite_) record_snapshot(context_.settings.host, policy_, context_.host, context_.clock);
     } else {
@@ -251,12 +252,13 @@ class Cycle {
   // The upload, or another process, may have taken hours. The news is told where we prune here.
   bool clock_holds() const { return clock_hold(context_, state_) > 0; }
 
-  // Waits for another process as long as the bucket has time.
+  // Waits for another process, but not longer than the bucket has time.
   Result<UniqueFd> enter_bucket() {
     auto lock = take_bucket_lock(runtime_dir_);
     if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
     context_.progress.phase(Phase::kBucket, "waiting: " + lock.error().message);
-    lock = wait_for_lock(take_bucket_lock, runtime_dir_, context_.clock, bucket_deadline_);
+    lock = wait_for_lock(take_bucket_lock, runtime_dir_, context_.clock,
+                         std::min(bucket_deadline_, context_.clock.monotonic() + kBucketPatience));
     if (lock || lock.error().kind != ErrorKind::kBusy) return lock;
     Error error = lock.take_error();
     error.hint = "the next cycle goes on; if that process hangs, end it";
@@ -484,6 +486,7 @@ int run_cycle(Context& context) {
   // The run that has the lock tells of itself; that this one came in between is no news.
   if (code == kExitBusy) return code;
   figures.exit_code = code;
+  figures.last_good = context.settings.replaced.has_value();
   figures.duration = timer.total();
   figures.phases = timer.phases();
   record_run(context.settings.host, &context.settings.policy, context.host, context.clock,

@@ -3,9 +3,10 @@
 // the network, start processes, wait, or fail on a missing file. It only wires: what is read is in
 // config/, what is written in systemd/schedule.
 //
-// A configuration that cannot be read never turns backups off: the timer keeps the schedule of its
-// static unit, and the service fails loudly when it starts. The drop-in then only has systemd watch
-// the file.
+// A configuration that cannot be read never turns backups off: the units get what the last good one
+// says (config/last_good.h), as the cycles go on with it, too. Without one, or where /var is not
+// mounted yet, the timer keeps the schedule of its static unit, and the drop-in only has systemd
+// watch the file.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <syslog.h>
@@ -22,6 +23,7 @@
 #include "base/exit_code.h"
 #include "base/fd.h"
 #include "base/files.h"
+#include "config/last_good.h"
 #include "config/load.h"
 #include "systemd/schedule.h"
 
@@ -66,49 +68,79 @@ void report(int priority, const std::string& message) {
   if (!write_all(STDERR_FILENO, as_bytes(line), "standard error")) return;
 }
 
-// What one configuration file gives. An empty result is nothing to do.
+// What the configuration files give. An empty result is nothing to do.
 struct Plan {
   std::vector<DropIn> drop_ins;
-  std::vector<Error> errors;
+  std::vector<std::string> errors;
 };
 
-void plan_timer(const std::string& root, Plan& plan) {
-  auto text = read_config_file(root + kDefaultClusterFile);
-  if (!text) {
-    plan.errors.push_back(text.take_error());
-    plan.drop_ins.push_back(timer_watches(kDefaultClusterFile));
-    return;
+// What a file says; nullopt: there is none.
+template <typename T>
+Result<std::optional<T>> read_checked(const std::string& path, const std::string& name,
+                                      Result<T> (*parse)(const std::string&, const std::string&)) {
+  ES_ASSIGN(text, read_config_file(path));
+  if (!text) return std::optional<T>();
+  ES_ASSIGN(parsed, parse(name, *text));
+  return std::optional<T>(std::move(parsed));
+}
+
+// `live`, or where that cannot be used `kept`, its last good text. An empty result is told.
+template <typename T>
+std::optional<T> read_or_last_good(const std::string& root, const std::string& live,
+                                   const std::string& kept, Plan& plan, bool& watched,
+                                   Result<T> (*parse)(const std::string&, const std::string&)) {
+  auto now = read_checked(root + live, live, parse);
+  watched = !now.ok();
+  if (now) return std::move(*now);
+  std::string message = now.error().message;
+  auto before = check_last_good(root + kept, live);
+  auto last_good = before ? read_checked(root + kept, kept, parse)
+                          : Result<std::optional<T>>(before.take_error());
+  if (last_good) {
+    plan.errors.push_back(message +
+                          "; until this is corrected and `systemctl daemon-reload` was run, the "
+                          "last good configuration is used");
+    return std::move(*last_good);
   }
-  if (!*text) return;
-  // The agent logs both at every run; here they would come at every reload.
+  // That none was kept yet is no news.
+  if (last_good.error().message.starts_with(root + kept) ||
+      last_good.error().message.starts_with(kept)) {
+    message += "; the last good configuration is ignored: " + last_good.error().message;
+  }
+  plan.errors.push_back(message +
+                        "; until this is corrected and `systemctl daemon-reload` was run, "
+                        "the units keep their own settings and runs of etcd-snapshot fail");
+  return std::nullopt;
+}
+
+// The agent logs both at every run; here they would come at every reload.
+Result<Policy> parse_policy(const std::string& path, const std::string& text) {
   std::vector<ConfigWarning> warnings, doubts;
-  auto policy = parse_cluster_yaml(kDefaultClusterFile, **text, warnings, doubts);
-  if (!policy) {
-    plan.errors.push_back(policy.take_error());
+  return parse_cluster_yaml(path, text, warnings, doubts);
+}
+
+void plan_timer(const std::string& root, Plan& plan) {
+  bool watched = false;
+  const auto policy =
+      read_or_last_good(root, kDefaultClusterFile, kept_cluster_file(kDefaultStateDirectory), plan,
+                        watched, parse_policy);
+  if (policy) {
+    // Also where recurring snapshots are turned off: `run` says so, and no more often than asked
+    // for.
+    plan.drop_ins.push_back(timer_drop_in(policy->interval, kDefaultClusterFile));
+  } else if (watched) {
     plan.drop_ins.push_back(timer_watches(kDefaultClusterFile));
-    return;
   }
-  // Also where recurring snapshots are turned off: `run` says so, and no more often than asked for.
-  plan.drop_ins.push_back(timer_drop_in(policy->interval, kDefaultClusterFile));
 }
 
 void plan_service(const std::string& root, Plan& plan) {
-  auto text = read_config_file(root + kDefaultHostFile);
-  if (!text) {
-    plan.errors.push_back(text.take_error());
-    plan.drop_ins.push_back(service_watches(kDefaultHostFile));
-    return;
-  }
-  if (!*text) return;
-  auto host = parse_host_ini(kDefaultHostFile, **text);
-  if (!host) {
-    plan.errors.push_back(host.take_error());
-    plan.drop_ins.push_back(service_watches(kDefaultHostFile));
-    return;
-  }
-  if (auto drop_in = service_drop_in(*host, kDefaultHostFile)) {
-    plan.drop_ins.push_back(std::move(*drop_in));
-  }
+  bool watched = false;
+  const auto host =
+      read_or_last_good(root, kDefaultHostFile, kept_host_file(kDefaultStateDirectory), plan,
+                        watched, parse_host_ini);
+  auto drop_in = host ? service_drop_in(*host, kDefaultHostFile) : std::nullopt;
+  if (!drop_in && watched) drop_in = service_watches(kDefaultHostFile);
+  if (drop_in) plan.drop_ins.push_back(std::move(*drop_in));
 }
 
 // Creates DIRECTORY/FILE below the output directory; never overwrites: systemd empties the
@@ -135,12 +167,12 @@ void write_plan(const char* output, Plan& plan) {
   if (plan.drop_ins.empty()) return;
   const UniqueFd output_fd(open(output, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!output_fd) {
-    plan.errors.push_back(system_error(ErrorKind::kStorage, "cannot open", output));
+    plan.errors.push_back(system_error(ErrorKind::kStorage, "cannot open", output).message);
     return;
   }
   for (const DropIn& drop_in : plan.drop_ins) {
     if (auto written = write_drop_in(output_fd.get(), drop_in); !written) {
-      plan.errors.push_back(written.take_error());
+      plan.errors.push_back(written.error().message);
     }
   }
 }
@@ -155,13 +187,7 @@ int generate(const char* output) {
   plan_service(root, plan);
   write_plan(output, plan);
 
-  for (const Error& error : plan.errors) {
-    report(LOG_ERR, error.kind != ErrorKind::kConfig
-                        ? error.message
-                        : error.message +
-                              "; until this is corrected and `systemctl daemon-reload` was run, "
-                              "the units keep their own settings and runs of etcd-snapshot fail");
-  }
+  for (const std::string& error : plan.errors) report(LOG_ERR, error);
   // systemd logs the failure of a generator and goes on.
   return plan.errors.empty() ? kExitOk : kExitInternal;
 }

@@ -1,4 +1,5 @@
 // The program: reads the command line, wires the real parts, calls the command.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,11 +10,15 @@
 #include "base/x509.h"
 #include "commands/commands.h"
 #include "commands/progress.h"
+#include "config/last_good.h"
 #include "config/s3_policy.h"
 #include "report.h"
 #include "run_metrics.h"
+#include "store/lock.h"
+#include "store/run_state.h"
 #include "systemd/journal.h"
 #include "systemd/message_ids.h"
+#include "systemd/notify.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -76,6 +81,72 @@ Result<Settings> load_for_save(const ConfigPaths& paths, std::optional<Error>& p
   return partly;
 }
 
+// Which of the two files are replaced by their last good ones.
+struct Replaced {
+  bool host, cluster;
+};
+
+Result<Settings> load_kept(ConfigPaths paths, const std::string& state_dir, Replaced which) {
+  const auto replace = [](const std::string& kept, std::string& path,
+                          bool& required) -> Result<void> {
+    ES_TRY(check_last_good(kept, path));
+    path = kept;
+    required = true;
+    return {};
+  };
+  if (which.host) {
+    ES_TRY(replace(kept_host_file(state_dir), paths.host_file, paths.host_required));
+  }
+  if (which.cluster) {
+    ES_TRY(replace(kept_cluster_file(state_dir), paths.cluster_file, paths.cluster_required));
+  }
+  return load_checked(paths);
+}
+
+// What a configuration that cannot be used must not cost: a snapshot and its upload. The last good
+// text stands in for the file that is wrong, or for both where the two do not go together; a file
+// that does not exist is no mistake. Settings::replaced says that it was so. Without a last good
+// one the error is that of the files, with a word on why.
+Result<Settings> load_or_last_good(const ConfigPaths& paths) {
+  auto live = load_checked(paths);
+  if (live || !has_last_good(paths)) return live;
+  Error error = live.take_error();
+  const std::string state_dir = state_directory();
+  const auto policy = read_config_file(paths.cluster_file);
+  const bool cluster_exists = !policy || policy->has_value();
+  std::optional<Error> why;
+  for (const Replaced which :
+       {Replaced{false, true}, Replaced{true, false}, Replaced{true, true}}) {
+    if (which.cluster && !cluster_exists) continue;
+    auto settings = load_kept(paths, state_dir, which);
+    if (settings) {
+      settings->doubts.insert(settings->doubts.begin(),
+                              {error.message + "; the last good configuration is used instead"});
+      settings->replaced = std::move(error);
+      return settings;
+    }
+    // That none was kept yet is no news.
+    if (settings.error().message.starts_with(state_dir) && !why) why = settings.take_error();
+  }
+  if (why)
+    error.message += fmt::format("; the last good configuration is ignored: {}", why->message);
+  return error;
+}
+
+// For the next cycle that cannot use its configuration. Only what has been of use is kept: the one
+// that a snapshot was taken with, or that says that none is to be taken.
+void keep_settings(const ConfigPaths& paths, const Settings& settings, int code, Log& log) {
+  const bool of_use = code == kExitOk || code == kExitRemote;
+  if (!of_use || !settings.doubts.empty() || !settings.cluster_text || !has_last_good(paths)) {
+    return;
+  }
+  const auto kept = keep_last_good(state_directory(), paths, settings);
+  if (kept) return;
+  log.write({.level = LogLevel::kWarning,
+             .message = "Couldn't keep the configuration for a cycle that cannot read it",
+             .fields = {{"error", kept.error().message}}});
+}
+
 // For the commands that only look: what can be known although the policy, or a file that the host's
 // settings name, is wrong. At three in the morning `list` has to answer.
 Result<Settings> load_host_only(ConfigPaths paths) {
@@ -100,6 +171,7 @@ void record_failed_start(const ConfigPaths& paths, const Clock& clock, Log& log,
   if (!settings) return;
   Metrics figures;
   figures.exit_code = code;
+  figures.last_good = false;
   record_run(settings->host, nullptr, host_name(), clock, log, std::move(figures));
 }
 
@@ -141,7 +213,7 @@ int run_status(const Options& options) {
   const auto fail = [&](const Error& error) { return status_unknown(error, options.json); };
   auto status = status_options(options);
   if (!status) return fail(status.error());
-  auto loaded = load_checked(options.paths);
+  auto loaded = load_or_last_good(options.paths);
   std::optional<Error> config_error;
   Settings settings;
   if (loaded) {
@@ -169,15 +241,19 @@ int run_command(const std::string& command, const Options& options) {
   if (command == "status") return run_status(options);
   RealClock clock;
   const bool logs = command == "run" || command == "save";
+  if (command == "run") mark_unfinished(runtime_directory());
   std::optional<Error> policy_error;
-  auto settings =
-      command == "save" ? load_for_save(options.paths, policy_error) : load_checked(options.paths);
+  auto settings = command == "save" ? load_for_save(options.paths, policy_error)
+                  : command == "run" || command == "list" ? load_or_last_good(options.paths)
+                                                          : load_checked(options.paths);
   if (settings && command == "run") {
     if (auto present = check_policy_present(*settings, options.paths); !present) {
+      clear_unfinished(runtime_directory());
       settings = present.take_error();
     }
   }
   std::optional<Error> config_error;
+  if (settings && settings->replaced) config_error = settings->replaced;
   if (!settings && (command == "list" || command == "check")) {
     if (auto partly = load_host_only(options.paths)) {
       config_error = settings.take_error();
@@ -192,23 +268,36 @@ int run_command(const std::string& command, const Options& options) {
   const auto log = make_log(settings ? settings->host.log_level : LogLevel::kInfo, clock);
   if (!settings) {
     if (!logs) return print_error(settings.error());
-    report_failure(*log, settings.error());
-    const int code = exit_code(settings.error().kind);
+    const Error error = settings.take_error();
+    report_failure(*log, error);
+    const int code = exit_code(error.kind);
     if (command == "run") record_failed_start(options.paths, clock, *log, code);
     return code;
+  }
+  if (command == "run" && settings->replaced) {
+    report_error(*log, "The configuration cannot be used, going on with the last good one",
+                 *settings->replaced, kLastGoodUsed);
   }
   if (auto handlers = install_stop_handlers(); !handlers) return print_error(handlers.error());
   auto http = make_http();
   if (!http) return print_error(http.error());
 
+  HttpFactory for_bucket = make_http;
+  std::optional<ExtensionKeeper> keeper;
   std::unique_ptr<Progress> progress = std::make_unique<NoProgress>();
   if (logs && isatty(STDERR_FILENO) != 0) {
     progress = std::make_unique<TerminalProgress>(clock, *log);
   } else if (logs) {
-    progress = std::make_unique<ServiceProgress>(clock);
+    keeper.emplace();
+    progress = std::make_unique<ServiceProgress>(clock, settings->host);
+    for_bucket = extending_factory(make_http, settings->host);
   }
-  Context context{*settings, clock, *log, **http, make_http, *progress, host_name(), std::nullopt};
-  if (command == "run") return command_run(context);
+  Context context{*settings, clock, *log, **http, for_bucket, *progress, host_name(), std::nullopt};
+  if (command == "run") {
+    const int code = command_run(context);
+    keep_settings(options.paths, *settings, code, *log);
+    return code;
+  }
   if (command == "save" && options.name_given && options.name.empty()) {
     return print_error({ErrorKind::kUsage, "--name is empty",
                         "give a name, or leave the option out for rke_etcd_snapshot_<time>", false,

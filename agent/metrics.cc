@@ -20,6 +20,7 @@ constexpr std::string_view kLastRun = "etcd_snapshot_last_run_timestamp_seconds"
 constexpr std::string_view kLastSuccess = "etcd_snapshot_last_success_timestamp_seconds";
 constexpr std::string_view kExitCode = "etcd_snapshot_last_run_exit_code";
 constexpr std::string_view kHealthy = "etcd_snapshot_last_run_cluster_healthy";
+constexpr std::string_view kLastGood = "etcd_snapshot_last_run_used_last_good_configuration";
 constexpr std::string_view kDuration = "etcd_snapshot_last_run_duration_seconds";
 constexpr std::string_view kPhases = "etcd_snapshot_last_run_phase_duration_seconds";
 constexpr std::string_view kKept = "etcd_snapshot_kept_snapshots";
@@ -240,6 +241,10 @@ std::string format_metrics(const Metrics& metrics) {
       "Whether the last run's snapshot came from a healthy voting member, without an "
       "alarm in the cluster.",
       metrics.cluster_healthy);
+  page.gauge<int64_t>(kLastGood,
+                      "1 where the last run could not use a file of the configuration and went on "
+                      "with the last good one.",
+                      metrics.last_good);
   page.gauge(kDuration, "How long the last run took.", metrics.duration);
   if (!metrics.phases.empty()) {
     page.family(kPhases, "How long each phase of the last run took, all attempts together.");
@@ -288,6 +293,7 @@ Metrics parse_former_metrics(std::string_view text) {
     former.exit_code = static_cast<int>(*code);
   }
   if (const auto healthy = find_count(text, kHealthy)) former.cluster_healthy = *healthy != 0;
+  if (const auto used = find_count(text, kLastGood)) former.last_good = *used != 0;
   former.duration = find_duration(text, kDuration);
   for (int i = 0; i <= static_cast<int>(Phase::kOther); ++i) {
     const auto phase = static_cast<Phase>(i);

@@ -24,6 +24,7 @@ struct Metrics {
   // The last run.
   std::optional<UnixSeconds> last_run;  // its end
   std::optional<int> exit_code;
+  std::optional<bool> last_good;  // whether the last good configuration stood in for a file
   std::optional<Nanoseconds> duration;
   std::map<Phase, Nanoseconds> phases;  // those that it came to
   // Of the snapshot that it took: no alarm, and a healthy member with a vote.

@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/go_duration.h"
 #include "config/value.h"
@@ -108,8 +109,10 @@ Error doubt_error(const ConfigWarning& doubt) {
           std::string(kHowToCorrect) + "; to take a snapshot now: etcd-snapshot save", false, 0};
 }
 
-void report_doubts(Log& log, const std::vector<ConfigWarning>& doubts) {
-  for (const ConfigWarning& doubt : doubts) {
+void report_doubts(Log& log, const Settings& settings) {
+  // The first one is that of a file that was replaced, which was told before anything else.
+  const size_t told = settings.replaced ? 1 : 0;
+  for (const ConfigWarning& doubt : std::span(settings.doubts).subspan(told)) {
     report_error(log, "The configuration is in doubt, nothing is deleted", doubt_error(doubt),
                  kConfigDoubt);
   }

@@ -36,7 +36,7 @@ void report_error(Log& log, const std::string& message, const Error& error,
                   std::string_view message_id);
 
 // One error for each of them. To be told in every cycle, as it changes what a cycle does.
-void report_doubts(Log& log, const std::vector<ConfigWarning>& doubts);
+void report_doubts(Log& log, const Settings& settings);
 
 // A doubt as the error that a command ends with.
 Error doubt_error(const ConfigWarning& doubt);

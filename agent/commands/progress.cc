@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "base/human.h"
+#include "store/lock.h"
 #include "systemd/notify.h"
 
 namespace etcd_snapshot {
@@ -16,11 +17,33 @@ namespace {
 constexpr int kBarColumns = 24;
 constexpr Nanoseconds kRedraw = std::chrono::milliseconds(100);
 constexpr Nanoseconds kTell = std::chrono::milliseconds(500);
-constexpr uint64_t kExtendUsec = 60 * 1000 * 1000;
 
 double fraction(int64_t done, int64_t total) {
   return total > 0 ? std::min(1.0, static_cast<double>(done) / static_cast<double>(total)) : 0.0;
 }
+
+void extend_for(Phase phase, const HostSettings& settings) {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  const auto silence = duration_cast<microseconds>(longest_silence(phase, settings));
+  extend_timeout(static_cast<uint64_t>(silence.count()));
+}
+
+class ExtendingHttp final : public HttpClient {
+ public:
+  ExtendingHttp(std::unique_ptr<HttpClient> inner, const HostSettings& settings)
+      : inner_(std::move(inner)), settings_(settings) {}
+  Result<void> perform(const HttpRequest& request, HttpResponse& response,
+                       ByteSink& body) override {
+    auto done = inner_->perform(request, response, body);
+    if (done && response.status / 100 == 2) extend_for(Phase::kBucket, settings_);
+    return done;
+  }
+
+ private:
+  std::unique_ptr<HttpClient> inner_;
+  const HostSettings& settings_;
+};
 
 bool wants_colours() {
   const char* const no_color = getenv("NO_COLOR");
@@ -97,23 +120,67 @@ void TerminalProgress::clear() {
   visible_ = false;
 }
 
-void ServiceProgress::phase(Phase, std::string_view text) {
-  phase_ = text;
+Nanoseconds longest_silence(Phase phase, const HostSettings& settings) {
+  using std::chrono::minutes;
+  using std::chrono::seconds;
+  const EtcdSettings& etcd = settings.etcd;
+  switch (phase) {
+    case Phase::kConnect: {
+      // Each endpoint in turn, and two questions to the one that answers; where none is configured,
+      // as many as are found on a host.
+      constexpr int64_t kFound = 4;
+      const auto endpoints = std::max(static_cast<int64_t>(etcd.endpoints.size()), kFound);
+      return seconds(etcd.connect_timeout_s) * 2 * endpoints + minutes(1);
+    }
+    case Phase::kStream:
+      return seconds(etcd.stall_timeout_s) + seconds(30);
+    case Phase::kWait:
+      return seconds(etcd.retry_interval_s) + minutes(1);
+    case Phase::kUpload:
+    case Phase::kBucket:
+    case Phase::kCatchUp: {
+      // One call with all its attempts and the time between them; or another process that is at
+      // work in the bucket.
+      const Nanoseconds call =
+          (settings.s3.retries + 1) * seconds(settings.s3.stall_timeout_s + 30);
+      return std::max<Nanoseconds>(call, kBucketPatience) + minutes(2);
+    }
+    case Phase::kStore:
+    case Phase::kPrune:
+    case Phase::kOther:
+      break;
+  }
+  return minutes(5);  // a slow disk
+}
+
+void ServiceProgress::phase(Phase phase, std::string_view text) {
+  phase_ = phase;
+  text_ = text;
+  done_ = 0;
   phase_start_ = told_ = clock_.monotonic();
-  notify_status(phase_);
-  extend_timeout(kExtendUsec);
+  notify_status(text_);
+  extend_for(phase_, settings_);
 }
 
 void ServiceProgress::advance(int64_t done_bytes, int64_t total_bytes) {
   const Nanoseconds now = clock_.monotonic();
-  if (now - told_ < kTell) return;
+  if (now - told_ < kTell || done_bytes == done_) return;
   told_ = now;
-  notify_status(phase_ + " " + describe_progress(done_bytes, total_bytes, now - phase_start_));
-  extend_timeout(kExtendUsec);
+  done_ = done_bytes;
+  notify_status(text_ + " " + describe_progress(done_bytes, total_bytes, now - phase_start_));
+  extend_for(phase_, settings_);
 }
 
 void ServiceProgress::finish(std::string_view text) {
   notify_status(text);
+}
+
+HttpFactory extending_factory(HttpFactory inner, const HostSettings& settings) {
+  return [inner = std::move(inner), &settings]() -> Result<std::unique_ptr<HttpClient>> {
+    ES_ASSIGN(client, inner());
+    return std::unique_ptr<HttpClient>(
+        std::make_unique<ExtendingHttp>(std::move(client), settings));
+  };
 }
 
 }  // namespace etcd_snapshot

@@ -30,19 +30,34 @@ class TerminalProgress final : public Progress {
   bool visible_ = false;
 };
 
-// STATUS= of the service, at most twice a second; nothing where no service manager listens.
+// The longest time within a phase that brings no progress although all is well: what the agent
+// itself allows for one wait, and some more. A hang that goes on for longer is nothing that it
+// knows of, and systemd ends it.
+Nanoseconds longest_silence(Phase phase, const HostSettings& settings);
+
+// STATUS= of the service, at most twice a second, and the extension of its TimeoutStartSec= with
+// each progress of the work: a new phase, more bytes. The same figure twice is none. Nothing where
+// no service manager listens.
 class ServiceProgress final : public Progress {
  public:
-  explicit ServiceProgress(const Clock& clock) : clock_(clock) {}
+  ServiceProgress(const Clock& clock, const HostSettings& settings)
+      : clock_(clock), settings_(settings) {}
   void phase(Phase phase, std::string_view text) override;
   void advance(int64_t done_bytes, int64_t total_bytes) override;
   void finish(std::string_view text) override;
 
  private:
   const Clock& clock_;
-  std::string phase_;
+  const HostSettings& settings_;
+  Phase phase_ = Phase::kOther;
+  std::string text_;
+  int64_t done_ = 0;
   Nanoseconds phase_start_{}, told_{};
 };
+
+// The clients for the bucket of a service: an answer of the 2xx kind (a part that was taken, a page
+// of a list, an object that was deleted) is progress, too. `settings` must outlive them.
+HttpFactory extending_factory(HttpFactory inner, const HostSettings& settings);
 
 // "45% of 2.0 GiB, 190.0 MiB/s"; a whole percentage, never above 100.
 std::string describe_progress(int64_t done_bytes, int64_t total_bytes, Nanoseconds elapsed);

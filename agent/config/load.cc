@@ -179,6 +179,7 @@ Result<void> load_host(const ConfigPaths& paths, Settings& settings, KeyLines& l
   if (!text) return {};
   ES_ASSIGN(host, read_host_ini(paths.host_file, *text, lines));
   settings.host = std::move(host);
+  settings.host_text = std::move(text);
   return {};
 }
 
@@ -201,6 +202,7 @@ Result<void> load_policy(const ConfigPaths& paths, Settings& settings) {
   ES_ASSIGN(policy,
             parse_cluster_yaml(paths.cluster_file, *text, settings.warnings, settings.doubts));
   settings.policy = std::move(policy);
+  settings.cluster_text = std::move(text);
   return check_together(settings.policy, settings.host, settings.warnings);
 }
 

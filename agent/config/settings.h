@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 
 namespace etcd_snapshot {
 
@@ -115,6 +116,11 @@ struct Settings {
   bool policy_present = false;  // whether cluster.yml exists
   HostSettings host;
   std::vector<ConfigWarning> warnings;
+  // The two files as they were read, with the secrets in them; nullopt: there is no such file.
+  std::optional<std::string> host_text, cluster_text;
+  // Where the last good configuration stands in for a file: what is wrong with that. The first of
+  // the doubts is this one.
+  std::optional<Error> replaced;
 };
 
 }  // namespace etcd_snapshot

@@ -20,6 +20,10 @@ namespace etcd_snapshot {
 // the directory.
 inline constexpr Nanoseconds kLockPatience = std::chrono::seconds(60);
 
+// How long a cycle waits for another process that is at work in the bucket: that one may hang, and
+// systemd takes a longer silence for a hang of the cycle itself.
+inline constexpr Nanoseconds kBucketPatience = std::chrono::minutes(10);
+
 // $RUNTIME_DIRECTORY (set by systemd's RuntimeDirectory=; the first, where it lists several) or
 // /run/etcd-snapshot.
 std::string runtime_directory();

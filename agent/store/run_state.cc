@@ -1,6 +1,7 @@
 #include "store/run_state.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -90,6 +91,15 @@ RunState lost_run_state(int64_t since_boot_s, int64_t hold_s) {
   RunState state;
   state.prune_hold_until_s = since_boot_s + hold_s;
   return state;
+}
+
+void mark_unfinished(const std::string& runtime_dir) {
+  const std::string path = runtime_dir + "/" + kUnfinishedFile;
+  const UniqueFd made(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+}
+
+void clear_unfinished(const std::string& runtime_dir) {
+  unlink((runtime_dir + "/" + kUnfinishedFile).c_str());
 }
 
 int64_t note_clock(RunState& state, int64_t now_s, int64_t since_boot_s, int64_t hold_s) {

@@ -39,6 +39,14 @@ struct RunState {
 // pruned. Damage elsewhere reads as unset.
 Result<RunState> read_run_state(const std::string& runtime_dir);
 
+// The mark of a run that has no snapshot, or none yet: etcd-snapshot-retry.timer starts only where
+// it is there. A run that fails early or is killed leaves it; one that has failed for a reason that
+// a second one would share, or that has its snapshot, does not. The file of the mark is empty;
+// where it cannot be made, the next cycle comes at its time.
+inline constexpr char kUnfinishedFile[] = "unfinished";
+void mark_unfinished(const std::string& runtime_dir);
+void clear_unfinished(const std::string& runtime_dir);
+
 // kStorage.
 Result<void> write_run_state(const std::string& runtime_dir, const RunState& state);
 

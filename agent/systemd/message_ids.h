@@ -11,6 +11,8 @@ namespace etcd_snapshot {
 inline constexpr char kInitializing[] = "1672009d2fa64b279ebc789cec209405";
 // A snapshot is proven and in place. Fields: name.
 inline constexpr char kCreated[] = "baaff2badd5f4defaaf6762195792406";
+// A file of the configuration cannot be used; the last good one stands in for it. Fields: error.
+inline constexpr char kLastGoodUsed[] = "39a8b16454c049a0bfe40651a06e9233";
 // Pruned, or deleted by hand. Fields: name.
 inline constexpr char kDeletedLocal[] = "08ea8c6cf41b424aaef4f5826c9527a4";
 // A proven snapshot is in the bucket, compared. Fields: name.

@@ -2,12 +2,27 @@
 
 #include <systemd/sd-daemon.h>
 
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <string>
+#include <system_error>
 
 #include "systemd/unicode_print.h"
 
 namespace etcd_snapshot {
 namespace {
+
+constexpr auto kBetweenMessages = std::chrono::milliseconds(100);
+
+// By the steady clock; 0: nothing was extended yet.
+std::atomic<int64_t> extended_until_us = 0;
+
+int64_t now_us() {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  return duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // Keeps $NOTIFY_SOCKET for the next call. The result says whether the manager got it, which nobody
 // here can act upon.
@@ -38,7 +53,34 @@ void notify_status(std::string_view status) {
 }
 
 void extend_timeout(uint64_t microseconds) {
+  extended_until_us = now_us() + static_cast<int64_t>(microseconds);
   send("EXTEND_TIMEOUT_USEC=" + std::to_string(microseconds));
+}
+
+ExtensionKeeper::ExtensionKeeper() {
+  if (getenv("NOTIFY_SOCKET") == nullptr) return;
+  try {
+    thread_ = std::thread([this] { repeat(); });
+  } catch (const std::system_error&) {
+    // Too many tasks: the extensions hold, if nobody has systemd reload.
+  }
+}
+
+ExtensionKeeper::~ExtensionKeeper() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ended_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ExtensionKeeper::repeat() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!wake_.wait_for(lock, kBetweenMessages, [this] { return ended_; })) {
+    const int64_t left = extended_until_us - now_us();
+    if (left > 0) send("EXTEND_TIMEOUT_USEC=" + std::to_string(left));
+  }
 }
 
 }  // namespace etcd_snapshot

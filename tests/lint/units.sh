@@ -8,10 +8,9 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # Verified with a program that exists; the manual pages are not installed here.
-cp units/etcd-snapshot.service units/etcd-snapshot.timer "$scratch"
+cp units/*.service units/*.timer "$scratch"
 sed -i 's#^ExecStart=/usr/bin/etcd-snapshot #ExecStart=/bin/true #' "$scratch/etcd-snapshot.service"
-said=$(systemd-analyze verify --man=no "$scratch/etcd-snapshot.service" \
-    "$scratch/etcd-snapshot.timer" 2>&1) || { printf '%s\n' "$said"; exit 1; }
+said=$(systemd-analyze verify --man=no "$scratch"/*.service "$scratch"/*.timer 2>&1) || { printf '%s\n' "$said"; exit 1; }
 if [ -n "$said" ]; then
     printf 'systemd-analyze verify:\n%s\n' "$said"
     exit 1
@@ -46,6 +45,7 @@ sed -n 's/^\([A-Za-z]*\)=.*/\1/p' units/etcd-snapshot.service | sort -u | while 
     case $directive in
     Description | Documentation | After | Type | ExecStart | SyslogIdentifier | NotifyAccess | \
         RequiresMountsFor | StartLimitIntervalSec | RuntimeDirectoryMode | RuntimeDirectoryPreserve | \
+        OnFailure | Conflicts | StateDirectoryMode | \
         TimeoutStartSec | TimeoutStopSec | SuccessExitStatus | TasksMax | IOSchedulingClass | SystemCallErrorNumber) continue ;;
     esac
     grep -q "\`${directive}[=\`]" units/SANDBOX.md || { echo "units/SANDBOX.md does not explain $directive="; exit 1; }

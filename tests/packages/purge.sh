@@ -37,7 +37,8 @@ after() {
 other="+/etc/hosts"
 after purge 'configuration and state go' $other \
     /etc/etcd-snapshot/cluster.yml /etc/etcd-snapshot/s3-secret-key /etc/etcd-snapshot/pki/client.key \
-    /run/etcd-snapshot/lock /run/etcd-snapshot/bucket.json
+    /run/etcd-snapshot/lock /run/etcd-snapshot/bucket.json \
+    /var/lib/etcd-snapshot/cluster.yml /var/lib/etcd-snapshot/etcd-snapshot.conf +/var/lib/dpkg/status
 after purge 'snapshots stay' $other /etc/etcd-snapshot/cluster.yml \
     +/opt/rke/etcd-snapshots/2018-05-04T18:40:16Z_etcd.zip +/opt/rke/etcd-snapshots/pki.bundle.tar.gz \
     +/opt/rke/etcd-snapshots/.etcd-snapshot.history +/srv/etcd-snapshots/before-upgrade.zip
@@ -51,7 +52,7 @@ done
 after purge 'nothing is there any more' $other
 for action in remove upgrade failed-upgrade abort-install abort-upgrade disappear; do
     after $action "$action removes nothing" +/etc/etcd-snapshot/cluster.yml +/run/etcd-snapshot/lock \
-        +/opt/rke/etcd-snapshots/
+        +/var/lib/etcd-snapshot/cluster.yml +/opt/rke/etcd-snapshots/
 done
 
 # The configuration is a link to elsewhere: the link goes.

@@ -26,14 +26,15 @@ def reload():
     must("systemctl", "daemon-reload")
 
 
-def conf(**sections):
+def conf(reloaded=True, **sections):
     """Writes etcd-snapshot.conf and reloads: the way to start_etcd()'s etcd, no further attempts, and
     what is given: conf(snapshots={"directory": "/srv/s"}, etcd={"endpoints": valve.url})."""
     sections["etcd"] = {"endpoints": ENDPOINT, "ca_file": PKI + "/ca.pem", "cert_file": PKI + "/client.pem",
                         "key_file": PKI + "/client-key.pem", "retries": 0, **sections.get("etcd", {})}
     write(HOST, "".join(f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
                         for name, keys in sections.items()))
-    reload()
+    if reloaded:
+        reload()
 
 
 def drop_in(text, unit=SERVICE):
@@ -44,6 +45,14 @@ def drop_in(text, unit=SERVICE):
     elif os.path.exists(path):
         os.unlink(path)
     reload()
+
+
+def property_of(unit, interface, name):
+    """A number, as systemd has it: `systemctl show` writes a point in time for people."""
+    path = "/org/freedesktop/systemd1/unit/" + "".join(
+        letter if letter.isalnum() else f"_{ord(letter):02x}" for letter in unit)
+    return int(must("busctl", "get-property", "org.freedesktop.systemd1", path,
+                    "org.freedesktop.systemd1." + interface, name).split()[1])
 
 
 # --- cycles ------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ def purged():
     there = snapshots()
     apt("purge", "etcd-snapshot")
     check("purging removes configuration and state", not os.path.exists("/etc/etcd-snapshot")
-          and not os.path.exists("/run/etcd-snapshot"), glob.glob("/etc/etcd-snapshot/*"))
+          and not os.path.exists("/var/lib/etcd-snapshot") and not os.path.exists("/run/etcd-snapshot"), glob.glob("/etc/etcd-snapshot/*"))
     check("no snapshot goes", snapshots() == there and len(snapshots(MOVED)) == 1, snapshots())
     left = must("find", "/etc", "/run", "/usr", "/var/lib/systemd", "/var/lib/dpkg/info",
                 "(", "-path", "/run/user", "-o", "-path", "/run/credentials", ")", "-prune", "-o",

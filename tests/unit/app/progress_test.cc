@@ -1,5 +1,7 @@
 #include "commands/progress.h"
 
+#include "store/lock.h"
+
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -98,6 +100,7 @@ TEST_GROUP(ServiceProgress) {
   Scratch scratch;
   FakeClock clock;
   UniqueFd manager;
+  HostSettings settings;
   void setup() override {
     manager.reset(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     sockaddr_un address = {};
@@ -110,21 +113,26 @@ TEST_GROUP(ServiceProgress) {
   void teardown() override {
     unsetenv("NOTIFY_SOCKET");
   }
-  // The STATUS= lines that came since.
-  std::vector<std::string> told() {
+  // What came since, of one kind.
+  std::vector<std::string> told(const std::string& kind = "STATUS=") {
     std::vector<std::string> texts;
     char buffer[4096];
     for (;;) {
       const ssize_t count = recv(manager.get(), buffer, sizeof buffer, 0);
       if (count < 0) return texts;
       const std::string text(buffer, static_cast<size_t>(count));
-      if (text.starts_with("STATUS=")) texts.push_back(text.substr(7, text.find('\n') - 7));
+      if (!text.starts_with(kind)) continue;
+      texts.push_back(text.substr(kind.size(), text.find('\n') - kind.size()));
     }
+  }
+  // The extensions that came since.
+  std::vector<std::string> extended() {
+    return told("EXTEND_TIMEOUT_USEC=");
   }
 };
 
 TEST(ServiceProgress, TellsThePhaseAtOnce) {
-  ServiceProgress progress(clock);
+  ServiceProgress progress(clock, settings);
   progress.phase(Phase::kConnect, "asking etcd");
   progress.phase(Phase::kStream, "streaming");
   const auto texts = told();
@@ -134,14 +142,14 @@ TEST(ServiceProgress, TellsThePhaseAtOnce) {
 }
 
 TEST(ServiceProgress, TellsTheEndThatStays) {
-  ServiceProgress progress(clock);
+  ServiceProgress progress(clock, settings);
   progress.phase(Phase::kPrune, "pruning");
   progress.finish("2018-05-04T18:40:16Z_etcd, 1.5 MiB in 1.2s");
   STRCMP_EQUAL("2018-05-04T18:40:16Z_etcd, 1.5 MiB in 1.2s", told().back().c_str());
 }
 
 TEST(ServiceProgress, TellsTheBytesTwiceASecond) {
-  ServiceProgress progress(clock);
+  ServiceProgress progress(clock, settings);
   progress.phase(Phase::kStream, "streaming");
   told();
   for (int i = 1; i <= 20; ++i) {
@@ -155,7 +163,7 @@ TEST(ServiceProgress, TellsTheBytesTwiceASecond) {
 }
 
 TEST(ServiceProgress, TellsNoPercentageOfASizeThatIsNotKnown) {
-  ServiceProgress progress(clock);
+  ServiceProgress progress(clock, settings);
   progress.phase(Phase::kStream, "streaming");
   told();
   clock.pass(1s);
@@ -163,4 +171,89 @@ TEST(ServiceProgress, TellsNoPercentageOfASizeThatIsNotKnown) {
   for (const std::string& text : told()) {
     CHECK_TEXT(!holds(text, "% of 0 B"), text.c_str());
   }
+}
+
+TEST(ServiceProgress, ExtendsTheTimeWithEachProgressAndWithNothingElse) {
+  settings.etcd.stall_timeout_s = 60;
+  ServiceProgress progress(clock, settings);
+  progress.phase(Phase::kStream, "streaming");
+  auto texts = extended();
+  LONGS_EQUAL(1, texts.size());
+  STRCMP_EQUAL("90000000", texts[0].c_str());
+  clock.pass(1s);
+  progress.advance(4096, 10000);
+  LONGS_EQUAL(1, extended().size());
+  for (int i = 0; i < 100; ++i) {
+    clock.pass(1s);
+    progress.advance(4096, 10000);  // nothing came
+  }
+  LONGS_EQUAL(0, extended().size());
+  progress.advance(4097, 10000);
+  LONGS_EQUAL(1, extended().size());
+  progress.finish("done");
+  LONGS_EQUAL(0, extended().size());
+}
+
+// A wait that the settings allow is no hang.
+TEST(ServiceProgress, IsPatientForAsLongAsTheSettingsAre) {
+  CHECK(longest_silence(Phase::kStream, settings) == 90s);
+  CHECK(longest_silence(Phase::kWait, settings) == 75s);
+  CHECK(longest_silence(Phase::kConnect, settings) == 140s);
+  CHECK(longest_silence(Phase::kPrune, settings) == 5min);
+  CHECK(longest_silence(Phase::kBucket, settings) == 12min);
+  settings.etcd.stall_timeout_s = 3600;
+  settings.etcd.retry_interval_s = 600;
+  settings.etcd.endpoints.assign(10, "https://etcd:2379");
+  settings.s3.retries = 9;
+  settings.s3.stall_timeout_s = 300;
+  CHECK(longest_silence(Phase::kStream, settings) > 1h);
+  CHECK(longest_silence(Phase::kWait, settings) > 10min);
+  CHECK(longest_silence(Phase::kConnect, settings) >= 200s);
+  CHECK(longest_silence(Phase::kUpload, settings) >= 10 * 5min);
+  CHECK(longest_silence(Phase::kUpload, settings) > kBucketPatience);
+}
+
+namespace {
+
+class Nowhere final : public ByteSink {
+ public:
+  Result<void> write(Bytes) override { return {}; }
+};
+
+// A client that gives one status after the other, and then fails.
+class StatusHttp final : public HttpClient {
+ public:
+  explicit StatusHttp(std::vector<long> statuses) : statuses_(std::move(statuses)) {}
+  Result<void> perform(const HttpRequest&, HttpResponse& response, ByteSink&) override {
+    if (next_ == statuses_.size()) {
+      return Error{ErrorKind::kUnavailable, "no answer", "", true, 0};
+    }
+    response.status = statuses_[next_++];
+    return {};
+  }
+
+ private:
+  std::vector<long> statuses_;
+  size_t next_ = 0;
+};
+
+}  // namespace
+
+TEST(ServiceProgress, AnAnswerOfTheBucketIsProgressWhereItIsASuccess) {
+  const HttpFactory make = extending_factory(
+      []() -> Result<std::unique_ptr<HttpClient>> {
+        return std::unique_ptr<HttpClient>(
+            std::make_unique<StatusHttp>(std::vector<long>{503, 200, 100, 404, 206, 301}));
+      },
+      settings);
+  auto client = make();
+  CHECK(client.ok());
+  std::vector<size_t> counts;
+  for (int i = 0; i < 7; ++i) {
+    HttpResponse response;
+    Nowhere body;
+    [[maybe_unused]] const auto done = (*client)->perform({}, response, body);
+    counts.push_back(extended().size());
+  }
+  CHECK(counts == (std::vector<size_t>{0, 1, 0, 0, 1, 0, 0}));
 }

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -44,6 +45,13 @@ TEST_GROUP(Notify) {
     const ssize_t count = recv(manager.get(), buffer, sizeof buffer, 0);
     return count < 0 ? "(nothing)" : std::string(buffer, static_cast<size_t>(count));
   }
+
+  // The same, waited for.
+  std::string next() const {
+    pollfd ready = {manager.get(), POLLIN, 0};
+    CHECK_EQUAL(1, poll(&ready, 1, 30000));
+    return take();
+  }
 };
 
 TEST(Notify, SendsTheStatusAgainAndAgain) {
@@ -83,4 +91,36 @@ TEST(Notify, PassesOverAManagerThatIsGone) {
   setenv("NOTIFY_SOCKET", "not-a-path", 1);
   notify_status("x");
   extend_timeout(1);
+}
+
+// What systemd forgets at a reload is told again, and no more than was earned.
+TEST(Notify, KeepsTheExtensionThatIsLeft) {
+  extend_timeout(5000000);
+  STRCMP_EQUAL("EXTEND_TIMEOUT_USEC=5000000", take().c_str());
+  const ExtensionKeeper keeper;
+  long former = 5000000;
+  for (int i = 0; i < 2; ++i) {
+    const std::string text = next();
+    CHECK_TRUE(text.starts_with("EXTEND_TIMEOUT_USEC="));
+    const long left = std::stol(text.substr(20));
+    CHECK_TRUE(left > 0 && left < former);
+    former = left;
+  }
+}
+
+TEST(Notify, KeepsNoExtensionThatIsOver) {
+  extend_timeout(1);
+  STRCMP_EQUAL("EXTEND_TIMEOUT_USEC=1", take().c_str());
+  const ExtensionKeeper keeper;
+  usleep(300000);
+  STRCMP_EQUAL("(nothing)", take().c_str());
+}
+
+TEST(Notify, KeepsNothingWhereNoManagerListens) {
+  extend_timeout(60000000);
+  take();
+  unsetenv("NOTIFY_SOCKET");
+  const ExtensionKeeper keeper;
+  usleep(300000);
+  STRCMP_EQUAL("(nothing)", take().c_str());
 }
