@@ -33,7 +33,7 @@ int command_delete(Context& context, const std::string& name, bool force, bool r
 // The doctor. Changes nothing; `write`: but objects of its own in the bucket, which go again.
 // `config_error`: why the settings in `context` are not all of them.
 int command_check(Context& context, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error, bool write);
+                  const std::optional<Error>& config_error, bool write = false);
 
 // How it stands, for people, programs and monitoring systems; its exit codes are theirs: 0 ok, 1
 // warning, 2 critical, 3 unknown (commands/status_verdict.h). Changes nothing. `config_error` as

@@ -82,6 +82,49 @@ class Dialects(ModelCase):
         self.whole("once_unknown", says=("the server does not hold back a write by If-None-Match",))
         self.whole("once_ignored", name="host2", says=("the server does not hold back a write by If-None-Match",))
 
+    def test_delete_is_html(self):
+        self.whole("delete_is_html")
+
+    def test_no_batch(self):
+        for switch in ("no_batch_501", "no_batch_400", "no_batch_405"):
+            model = self.whole(switch, name=switch, says=("one by one",))
+            self.assertEqual(len([call for call in model.calls if call.startswith("POST") and "delete" in call]), 3)
+
+    def test_etags(self):
+        for switch in ("etag_ozone", "etag_weak", "etag_gzip", "etag_upper"):
+            self.whole(switch, name=switch)
+
+    def test_no_expect(self):
+        self.whole("no_expect")
+
+    def test_head_without_a_length(self):
+        self.whole("head_no_length")
+
+    def test_md5_is_wanted(self):
+        self.whole("wants_md5", says=("the bucket wants Content-MD5",))
+
+    def test_writes_need_a_condition(self):
+        self.whole("once_enforced")
+
+    def test_a_conflict_when_an_upload_is_completed(self):
+        model = self.model("complete_409")
+        host = self.host(model)
+        self.assertCycle(model, host)
+        model.conflicts = 1
+        self.assertChecked(model, host, "an upload in two parts: sent")
+
+    def test_encryption_that_is_not_done(self):
+        model = self.model("sse_ignored")
+        host = self.host(model)
+        host.section("s3")["sse"] = "AES256"
+        self.assertChecked(model, host, "[s3] sse", code=76)
+        result = host.cycle()
+        self.assertExit(result, 76)
+        self.assertEqual(len(result.created), 1)
+        self.assertSays(result, "AES256")
+        model.on.clear()
+        self.assertChecked(model, host)
+
     def test_no_colon_in_names(self):
         model = self.model("no_colon")
         host = self.host(model)
