@@ -105,12 +105,15 @@ Result<Settings> load_kept(ConfigPaths paths, const std::string& state_dir, Repl
 
 // What a configuration that cannot be used must not cost: a snapshot and its upload. The last good
 // text stands in for the file that is wrong, or for both where the two do not go together; a file
-// that does not exist is no mistake. Settings::replaced says that it was so. Without a last good
+// that does not exist is no mistake, one that asks for nothing and turns nothing off is one.
+// Settings::replaced says that it was so. Without a last good
 // one the error is that of the files, with a word on why.
 Result<Settings> load_or_last_good(const ConfigPaths& paths) {
   auto live = load_checked(paths);
-  if (live || !has_last_good(paths)) return live;
-  Error error = live.take_error();
+  // A policy of which nothing can be read is no better than none.
+  const bool silent = live && live->policy.assumed;
+  if ((live && !silent) || !has_last_good(paths)) return live;
+  Error error = silent ? doubt_error(live->doubts.front()) : live.take_error();
   const std::string state_dir = state_directory();
   const auto policy = read_config_file(paths.cluster_file);
   const bool cluster_exists = !policy || policy->has_value();
@@ -118,6 +121,7 @@ Result<Settings> load_or_last_good(const ConfigPaths& paths) {
   for (const Replaced which :
        {Replaced{false, true}, Replaced{true, false}, Replaced{true, true}}) {
     if (which.cluster && !cluster_exists) continue;
+    if (silent && which.host) continue;
     auto settings = load_kept(paths, state_dir, which);
     if (settings) {
       settings->doubts.insert(settings->doubts.begin(),
@@ -128,6 +132,7 @@ Result<Settings> load_or_last_good(const ConfigPaths& paths) {
     // That none was kept yet is no news.
     if (settings.error().message.starts_with(state_dir) && !why) why = settings.take_error();
   }
+  if (silent) return live;
   if (why)
     error.message += fmt::format("; the last good configuration is ignored: {}", why->message);
   return error;

@@ -43,7 +43,10 @@ class LastGood(SharedMember):
         self.assertTrue(self.kept("cluster.yml").startswith(GOOD))
         for text, word in ((GOOD.replace("1m\n", "1x\n", 1), f"{self.host.cluster_file}:4:"),
                            ("services: [", self.host.cluster_file),
-                           (GOOD.replace("      ret", "   ret"), f"{self.host.cluster_file}:5:")):
+                           (GOOD.replace("      ret", "   ret"), f"{self.host.cluster_file}:5:"),
+                           # Nothing of them is read.
+                           ("", "nothing turns snapshots off"),
+                           (GOOD.replace("services", "service"), f"{self.host.cluster_file}:1:1:")):
             result = self.broken(text)
             self.assertExit(result, 78)
             self.assertEqual(len(result.created), 1, str(result))
