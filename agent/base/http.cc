@@ -7,6 +7,7 @@
 #include "base/http_loop.h"
 #include "base/http_transfer.h"
 #include "base/http_trust.h"
+#include "base/shortage.h"
 #include "base/stop.h"
 
 namespace etcd_snapshot {
@@ -40,7 +41,10 @@ std::string reason(CURLcode code, const char* detail) {
   const std::string text(trim(detail));
   const bool may_quote_proxy =
       code != CURLE_PEER_FAILED_VERIFICATION && text.find('@') != text.npos;
-  return text.empty() || may_quote_proxy ? curl_easy_strerror(code) : text;
+  // Where a peer has closed the connection, libcurl's first note is that it cannot ask for its
+  // address ("getpeername() failed with errno 107"), and this note hides what failed.
+  const bool side_note = text.starts_with("getpeername()") || text.starts_with("getsockname()");
+  return text.empty() || may_quote_proxy || side_note ? curl_easy_strerror(code) : text;
 }
 
 std::string trusted_roots(const HttpRequest& request) {
@@ -49,15 +53,30 @@ std::string trusted_roots(const HttpRequest& request) {
   return roots + (request.extra_roots.empty() ? "" : " and the additional root certificates");
 }
 
+// What is known of a transfer that failed, beside libcurl's code and text.
+struct Cause {
+  int errnum = 0;          // of the system call that failed; 0: not known
+  bool connected = false;  // to some address
+};
+
 // The one place where libcurl's codes become errors.
 Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
-                const HttpRequest& request) {
+                const HttpRequest& request, const Cause& cause) {
   Error error;
   error.kind = request.error_kind;
   error.code = code;
   error.retryable = true;
-  const std::string text = reason(code, detail);
+  if (is_shortage(cause.errnum)) {
+    error.code = cause.errnum;
+    error.message = origin(request.url) + ": " + strerror(cause.errnum) + " on this host";
+    return own_shortage(std::move(error), request.error_kind);
+  }
+  std::string text = reason(code, detail);
+  if (!trust.alert().empty()) {
+    text = "the server ended the TLS connection: " + trust.alert();
+  }
   error.message = origin(request.url) + ": " + text;
+  if (trust.refused_own_certificate()) return error;
   switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -73,7 +92,7 @@ Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
       error.retryable = false;
       error.message = origin(request.url) + ": its certificate is not accepted: " + text;
       if (!trust.rejection().empty()) error.message += " (" + trust.rejection() + ")";
-      if (text.find("name") != text.npos && text.find("match") != text.npos) {
+      if (trust.accepted_peer()) {
         if (const std::string names = trust.peer_names(); !names.empty())
           error.message += " (it is for " + names + ")";
         error.hint = "use a host name or address that its certificate names";
@@ -99,7 +118,7 @@ Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
       break;
     case CURLE_UNSUPPORTED_PROTOCOL:
       // "Received HTTP/0.9 when not allowed": the peer's fault, not that of the URL.
-      if (text.find("HTTP/0.9") != text.npos) {
+      if (cause.connected) {
         error.hint = "check that what listens on that port speaks HTTP";
         break;
       }
@@ -153,6 +172,7 @@ class CurlClient final : public HttpClient {
     ES_TRY(set_connection(request));
     ES_TRY(set_callbacks(transfer, detail));
     const CURLcode code = drive_transfer(multi_.get(), handle_.get(), transfer, can_prepare_);
+    const Cause cause = cause_of(transfer);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
     if (code != CURLE_OK) renew_handle();
@@ -162,13 +182,27 @@ class CurlClient final : public HttpClient {
       return {};
     }
     if (transfer.called_off()) return std::move(*transfer.failure);
-    Error error = map_error(code, detail, trust_, request);
+    Error error = map_error(code, detail, trust_, request, cause);
     // The time of the whole request is over, as in a stall (http_stall.cc).
     if (code == CURLE_OPERATION_TIMEDOUT && transfer.peer_talks && !request.file_body) {
       error.retryable = false;
       error.hint = kBusyPeerHint;
     }
     return error;
+  }
+
+ private:
+  Cause cause_of(const Transfer& transfer) const {
+    Cause cause;
+    long value = 0;
+    if (curl_easy_getinfo(handle_.get(), CURLINFO_OS_ERRNO, &value) == CURLE_OK) {
+      cause.errnum = static_cast<int>(value);
+    }
+    // libcurl keeps no errno of a socket that could not be made, or of a poll that failed.
+    if (transfer.errnum != 0) cause.errnum = transfer.errnum;
+    cause.connected =
+        curl_easy_getinfo(handle_.get(), CURLINFO_PRIMARY_PORT, &value) == CURLE_OK && value != 0;
+    return cause;
   }
 
   // After a name that could not be resolved libcurl 7.88 keeps the transfer's buffer, and refuses
@@ -339,10 +373,18 @@ class CurlClient final : public HttpClient {
     // Lets libcurl begin anew where a connection that it kept open turns out to be closed.
     set(CURLOPT_SEEKFUNCTION, on_seek);
     set(CURLOPT_SEEKDATA, static_cast<void*>(&transfer));
+    set(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&transfer));
     set(CURLOPT_NOPROGRESS, 0L);
     set(CURLOPT_XFERINFOFUNCTION, on_progress);
     set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
     return checked();
+  }
+
+  static curl_socket_t on_open_socket(void* user, curlsocktype, curl_sockaddr* address) noexcept {
+    const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0 && is_shortage(errno)) static_cast<Transfer*>(user)->errnum = errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
   }
 
   static CURLcode on_ssl_context(CURL*, void* context, void* trust) noexcept {

@@ -84,8 +84,12 @@ CURLcode drive_transfer(CURLM* multi, CURL* handle, Transfer& transfer, bool own
     if ((stalled = watch.stalled())) break;
     if (request.bulk_response || request.file_body) nanosleep(&kRestBetweenReads, nullptr);
     int ready = 0;
+    errno = 0;
     status = curl_multi_poll(multi, nullptr, 0, ahead.wait_ms(), &ready);
-    if (status != CURLM_OK) break;
+    if (status != CURLM_OK) {
+      transfer.errnum = errno;
+      break;
+    }
     ahead.waited(ready > 0);
   }
   CURLcode code = status == CURLM_OUT_OF_MEMORY ? CURLE_OUT_OF_MEMORY : CURLE_FAILED_INIT;

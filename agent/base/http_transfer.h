@@ -33,6 +33,7 @@ struct Transfer {
   int64_t sent_bytes = 0;        // of the request's body, since it was begun last
   int64_t received_bytes = 0;    // of the response's body
   size_t head_bytes = 0;         // of all headers and trailers
+  int errnum = 0;                // of a system call that this machine had no means for; 0 = none
   std::optional<Error> failure;  // of ours, to be returned instead of libcurl's
 
   // For StallWatch: when progress was seen last, or libcurl was kept waiting by us.

@@ -126,6 +126,7 @@ bool TlsTrust::prepare(void* ssl_ctx) noexcept {
   bool done = store != nullptr && trust_index() >= 0 &&
               SSL_CTX_set_ex_data(context, trust_index(), this) == 1;
   for (const auto& root : roots_) done = done && X509_STORE_add_cert(store, root.get()) == 1;
+  if (done) SSL_CTX_set_info_callback(context, on_info);
   if (done) SSL_CTX_set_verify(context, SSL_CTX_get_verify_mode(context), on_verify);
   SSL_CTX_set_default_read_buffer_len(context, kReadAheadBytes);
   ERR_clear_error();
@@ -150,6 +151,30 @@ std::string TlsTrust::peer_names() const {
   }
   ERR_clear_error();
   return text;
+}
+
+// Under TLS 1.3 a server refuses a client's certificate after the handshake has ended for the
+// client: libcurl then tells of the connection that was closed.
+void TlsTrust::on_info(const SSL* ssl, int where, int value) noexcept {
+  if ((where & SSL_CB_READ_ALERT) != SSL_CB_READ_ALERT || (value >> 8) != SSL3_AL_FATAL) return;
+  auto* const trust =
+      static_cast<TlsTrust*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), trust_index()));
+  if (trust == nullptr) return;
+  trust->alert_ = SSL_alert_desc_string_long(value);
+  switch (value & 0xff) {
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_ACCESS_DENIED:
+    case 116:  // certificate_required, which OpenSSL 1.1.1 has no name for
+      trust->of_own_certificate_ = true;
+      break;
+    default:
+      break;
+  }
 }
 
 int TlsTrust::on_verify(int accepted, X509_STORE_CTX* context) noexcept {

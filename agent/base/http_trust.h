@@ -2,6 +2,7 @@
 // that a handshake did not accept. Knows nothing of curl.h; http.cc alone uses it.
 #pragma once
 
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <memory>
@@ -42,8 +43,17 @@ class TlsTrust {
   // The host names and addresses in the certificate that was accepted last, at most a few ("a, b,
   // ..."); empty: it has none, or there was none. A subject alone is named by libcurl.
   std::string peer_names() const;
+  // Whether OpenSSL accepted the peer's certificates: what is refused all the same is the name.
+  bool accepted_peer() const { return peer_ != nullptr && rejection_.empty(); }
+  // What the peer said of this side in its last fatal alert (RFC 8446, 6.2: "certificate
+  // required"); empty: it sent none.
+  const std::string& alert() const { return alert_; }
+  // Whether that alert is about this side's certificate.
+  bool refused_own_certificate() const { return of_own_certificate_; }
   void forget_peer() {
     rejection_.clear();
+    alert_.clear();
+    of_own_certificate_ = false;
     peer_.reset();
   }
 
@@ -52,11 +62,13 @@ class TlsTrust {
     void operator()(X509* certificate) const { X509_free(certificate); }
   };
 
+  static void on_info(const SSL* ssl, int where, int value) noexcept;
   static int on_verify(int accepted, X509_STORE_CTX* context) noexcept;
 
   std::string pem_;
   std::vector<std::unique_ptr<X509, Free>> roots_;
-  std::string rejection_;
+  std::string rejection_, alert_;
+  bool of_own_certificate_ = false;
   std::unique_ptr<X509, Free> peer_;
 };
 

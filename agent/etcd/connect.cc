@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/files.h"
+#include "base/shortage.h"
 #include "base/x509.h"
 #include "etcd/discovery.h"
 
@@ -14,7 +15,9 @@ constexpr char kDefaultTlsEndpoint[] = "https://127.0.0.1:2379";
 
 // All of the file but the line break that editors add, which is not part of a password.
 Result<std::string> read_password(const std::string& path) {
-  ES_ASSIGN(text, read_file(path, ErrorKind::kConfig, 4096));
+  auto read = read_file(path, ErrorKind::kConfig, 4096);
+  if (!read) return own_shortage(read.take_error(), ErrorKind::kUnavailable);
+  std::string text = std::move(*read);
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   if (!text.empty()) return text;
   return Error{ErrorKind::kConfig, path + ": the password file is empty",
@@ -23,7 +26,9 @@ Result<std::string> read_password(const std::string& path) {
 
 Result<Connection> connect_one(HttpClient& http, const Candidate& candidate,
                                const EtcdTimeouts& timeouts, UnixSeconds now) {
-  ES_ASSIGN(note, check_certificates(candidate.endpoint, now));
+  auto checked = check_certificates(candidate.endpoint, now);
+  if (!checked) return own_shortage(checked.take_error(), ErrorKind::kUnavailable);
+  const std::string& note = *checked;
   Member member(http, candidate.endpoint, timeouts);
   auto status = [&]() -> Result<MemberStatus> {
     ES_TRY(member.authenticate());

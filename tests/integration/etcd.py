@@ -95,14 +95,15 @@ class Member:
     def peer_url(self):
         return f"http://127.0.0.1:{self.peer_port}"
 
-    def start(self, peers=None, wait=True):
+    def start(self, peers=None, wait=True, state="new"):
         peers = peers or [self]
         arguments = [
             "--name", self.name, "--data-dir", self.data_dir, "--unsafe-no-fsync",
             "--quota-backend-bytes", str(self.quota_bytes), "--logger", "zap", "--log-outputs", "stderr",
             "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
             "--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url,
-            "--initial-cluster", ",".join(f"{peer.name}={peer.peer_url}" for peer in peers)]
+            "--initial-cluster", ",".join(f"{peer.name}={peer.peer_url}" for peer in peers),
+            "--initial-cluster-state", state]
         if self.tls:
             arguments += ["--client-cert-auth", "--trusted-ca-file", self.tls.ca,
                           "--cert-file", self.tls.server.cert, "--key-file", self.tls.server.key]
@@ -153,6 +154,17 @@ class Member:
         finally:
             if not connection:
                 link.close()
+
+    def wait_listening(self):
+        """For a member that cannot become healthy."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"etcd {self.name} does not listen:\n{self.log_tail()}")
+            time.sleep(0.05)
 
     def put(self, key, value):
         def encoded(data):

@@ -1,6 +1,6 @@
-"""etcd 3.5 from Debian 13, beside the host's own release.
+"""etcd 3.5 from Debian 13 (3.5.16) and from the next Debian (3.5.30 or later), beside the host's own release.
 
-mmdebstrap unpacks the packages into build/roots/trixie-etcd (kept between runs). The programs are
+mmdebstrap unpacks the packages into build/roots/SUITE-etcd (kept between runs). The programs are
 started through that root's own dynamic loader, so they find their C library without a chroot: no
 privileges, no bind mounts, and the paths of certificates and data stay those of the host.
 """
@@ -13,8 +13,7 @@ import subprocess
 from etcd import Programs
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROOT = os.path.join(TOP, "build", "roots", "trixie-etcd")
-SUITE = "trixie"
+SUITE, NEXT = "trixie", "forky"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 
 
@@ -30,22 +29,25 @@ def mirror():
     return DEFAULT_MIRROR
 
 
-def programs():
-    """Programs of the Debian 13 root; makes the root first where it is missing."""
-    os.makedirs(os.path.dirname(ROOT), exist_ok=True)
-    with open(ROOT + ".lock", "w") as lock:
+def programs(suite=SUITE):
+    """Programs of that suite's root; makes the root first where it is missing."""
+    root = os.path.join(TOP, "build", "roots", suite + "-etcd")
+    os.makedirs(os.path.dirname(root), exist_ok=True)
+    with open(root + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two workers may want it at the same time
-        if not os.path.exists(os.path.join(ROOT, "usr/bin/etcd")):
-            make_root()
-    libraries = glob.glob(os.path.join(ROOT, "usr/lib/*-linux-gnu*"))
-    loaders = glob.glob(os.path.join(ROOT, "usr/lib/*-linux-gnu*/ld-linux*.so.*"))
-    return Programs(os.path.join(ROOT, "usr/bin"),
+        if not os.path.exists(os.path.join(root, "usr/bin/etcd")):
+            make_root(suite, root)
+    libraries = glob.glob(os.path.join(root, "usr/lib/*-linux-gnu*"))
+    loaders = glob.glob(os.path.join(root, "usr/lib/*-linux-gnu*/ld-linux*.so.*"))
+    return Programs(os.path.join(root, "usr/bin"),
                     [loaders[0], "--library-path", ":".join(libraries)])
 
 
-def make_root():
-    unfinished = ROOT + ".new"
+def make_root(suite, root):
+    unfinished = root + ".new"
     shutil.rmtree(unfinished, ignore_errors=True)
-    subprocess.run(["mmdebstrap", "--quiet", "--variant=extract", "--include=etcd-server,etcd-client",
-                    SUITE, unfinished, mirror()], check=True, timeout=300)
-    os.rename(unfinished, ROOT)
+    # A mirror that stands still has lists of the moving suite that are past their time.
+    late = ["--aptopt=Acquire::Check-Valid-Until false"] if suite == NEXT else []
+    subprocess.run(["mmdebstrap", "--quiet", "--variant=extract", "--include=etcd-server,etcd-client", *late,
+                    suite, unfinished, mirror()], check=True, timeout=300)
+    os.rename(unfinished, root)

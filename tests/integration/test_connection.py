@@ -267,7 +267,8 @@ class Certificates(Case):
         before = self.old_snapshots(agent)
         result = agent.run()
         self.assertExit(result, 69)
-        self.assertSays(result, "cert_file")
+        self.assertSays(result, "cert_file", "error")
+        self.assertFalse(result.says("errno") or result.says("getpeername"), str(result))
         self.assertUntouched(agent, before)
 
     def test_server_certificate_for_another_host(self):

@@ -1,5 +1,6 @@
 #include "http_lab.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/digest.h"
@@ -51,6 +52,24 @@ TEST(Http, PutSendsARangeOfAFileByteForByte) {
     CHECK_TRUE(seen.body == text.substr(offset, size));
   }
   LONGS_EQUAL(1, server.connections());
+}
+
+// A socket that cannot be made is "Couldn't connect to server" to libcurl.
+TEST(Http, NamesWhatThisHostLacks) {
+  request_.url = "http://127.0.0.1:1/";
+  STRCMP_CONTAINS("connect", perform().c_str());  // libcurl opens what it keeps
+  rlimit before = {};
+  LONGS_EQUAL(0, getrlimit(RLIMIT_NOFILE, &before));
+  const int next = dup(0);
+  close(next);
+  const rlimit none = {static_cast<rlim_t>(next), before.rlim_max};
+  LONGS_EQUAL(0, setrlimit(RLIMIT_NOFILE, &none));
+  const Error error = failure();
+  LONGS_EQUAL(0, setrlimit(RLIMIT_NOFILE, &before));
+  LONGS_EQUAL(EMFILE, error.code);
+  CHECK_TRUE(error.retryable);
+  STRCMP_CONTAINS("http://127.0.0.1:1: Too many open files", error.message.c_str());
+  STRCMP_CONTAINS("LimitNOFILE", error.hint.c_str());
 }
 
 TEST(Http, PutSendsABodyFromMemory) {

@@ -135,10 +135,9 @@ TEST(HttpTls, NamesTheIssuerThatIsNotTrusted) {
   const Error error = failure();
   CHECK_TRUE(error.kind == ErrorKind::kRemote);
   CHECK_FALSE(error.retryable);
-  STRCMP_CONTAINS(
-      "local issuer certificate (CN=localhost was issued by CN=Company Root, which is "
-      "not trusted)",
-      error.message.c_str());
+  STRCMP_CONTAINS("local issuer certificate", error.message.c_str());  // libcurl's words vary
+  STRCMP_CONTAINS(" (CN=localhost was issued by CN=Company Root, which is not trusted)",
+                  error.message.c_str());
   STRCMP_EQUAL("it is checked against the system's roots: name the authority that signed it",
                error.hint.c_str());
 }
