@@ -1,9 +1,12 @@
 #include "base/http.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <utility>
 
+#include "base/errno_hint.h"
+#include "base/fd.h"
 #include "base/http_loop.h"
 #include "base/http_transfer.h"
 #include "base/http_trust.h"
@@ -49,9 +52,30 @@ std::string trusted_roots(const HttpRequest& request) {
   return roots + (request.extra_roots.empty() ? "" : " and the additional root certificates");
 }
 
+// Why this machine has no socket to give, where it has none; 0: it has. libcurl calls it "Couldn't
+// connect to server", and a name that could not be asked for "Could not resolve host".
+int no_socket_because() {
+  const UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (probe) return 0;
+  const bool ours = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+  return ours ? errno : 0;
+}
+
+// Neither the peer nor the network: `code` is an errno then.
+Error machine_error(int errnum, const HttpRequest& request) {
+  Error error = system_error(request.error_kind, "cannot connect to", origin(request.url), errnum);
+  error.hint = errno_hint(errnum);
+  error.retryable = true;
+  return error;
+}
+
 // The one place where libcurl's codes become errors.
 Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
                 const HttpRequest& request) {
+  if (code == CURLE_OUT_OF_MEMORY) return machine_error(ENOMEM, request);
+  if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) {
+    if (const int errnum = no_socket_because(); errnum != 0) return machine_error(errnum, request);
+  }
   Error error;
   error.kind = request.error_kind;
   error.code = code;
