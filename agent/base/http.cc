@@ -1,9 +1,11 @@
 #include "base/http.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 #include <utility>
 
+#include "base/fd.h"
 #include "base/http_loop.h"
 #include "base/http_transfer.h"
 #include "base/http_trust.h"
@@ -58,6 +60,13 @@ struct Cause {
   int errnum = 0;          // of the system call that failed; 0: not known
   bool connected = false;  // to some address
 };
+
+// Why this host has no socket to give, where it has none; 0: it has. What a resolver lacked is not
+// told otherwise than as "Could not resolve host".
+int no_socket_because() {
+  const UniqueFd probe(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  return probe || !is_shortage(errno) ? 0 : errno;
+}
 
 // The one place where libcurl's codes become errors.
 Error map_error(CURLcode code, const char* detail, const TlsTrust& trust,
@@ -172,7 +181,7 @@ class CurlClient final : public HttpClient {
     ES_TRY(set_connection(request));
     ES_TRY(set_callbacks(transfer, detail));
     const CURLcode code = drive_transfer(multi_.get(), handle_.get(), transfer, can_prepare_);
-    const Cause cause = cause_of(transfer);
+    const Cause cause = cause_of(transfer, code);
     // `detail` and `transfer` end with this call; the handle must not keep pointers to them.
     curl_easy_setopt(handle_.get(), CURLOPT_ERRORBUFFER, nullptr);
     if (code != CURLE_OK) renew_handle();
@@ -192,7 +201,7 @@ class CurlClient final : public HttpClient {
   }
 
  private:
-  Cause cause_of(const Transfer& transfer) const {
+  Cause cause_of(const Transfer& transfer, CURLcode code) const {
     Cause cause;
     long value = 0;
     if (curl_easy_getinfo(handle_.get(), CURLINFO_OS_ERRNO, &value) == CURLE_OK) {
@@ -200,6 +209,8 @@ class CurlClient final : public HttpClient {
     }
     // libcurl keeps no errno of a socket that could not be made, or of a poll that failed.
     if (transfer.errnum != 0) cause.errnum = transfer.errnum;
+    if (code == CURLE_OUT_OF_MEMORY) cause.errnum = ENOMEM;
+    if (code == CURLE_COULDNT_RESOLVE_HOST && cause.errnum == 0) cause.errnum = no_socket_because();
     cause.connected =
         curl_easy_getinfo(handle_.get(), CURLINFO_PRIMARY_PORT, &value) == CURLE_OK && value != 0;
     return cause;

@@ -6,6 +6,8 @@
 #include <cctype>
 #include <utility>
 
+#include "base/errno_hint.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -42,9 +44,13 @@ size_t read_body(Transfer& transfer, char* buffer, size_t wanted) {
     got = pread(file->fd, buffer, wanted, file->offset + transfer.sent_bytes);
   } while (got < 0 && errno == EINTR);
   if (got > 0) return static_cast<size_t>(got);
-  transfer.failure = got < 0
-                         ? system_error(ErrorKind::kStorage, "cannot read", "the file to be sent")
-                         : short_file(*file, transfer.sent_bytes);
+  const int errnum = errno;
+  transfer.failure = short_file(*file, transfer.sent_bytes);
+  if (got < 0) {
+    transfer.failure =
+        system_error(ErrorKind::kStorage, "cannot read", "the file to be sent", errnum);
+    transfer.failure->hint = errno_hint(errnum);
+  }
   return 0;
 }
 

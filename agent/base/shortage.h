@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cerrno>
-#include <string>
 
+#include "base/errno_hint.h"
 #include "base/result.h"
 
 namespace etcd_snapshot {
@@ -13,23 +13,13 @@ inline bool is_shortage(int errnum) {
   return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == ENOBUFS;
 }
 
-// What to do about it.
-inline std::string shortage_hint(int errnum) {
-  if (errnum == EMFILE) {
-    return "this process may open no more files: raise LimitNOFILE= (systemctl edit "
-           "etcd-snapshot.service)";
-  }
-  if (errnum == ENFILE) return "this host may open no more files: sysctl fs.file-nr fs.file-max";
-  return "this host is short of memory: free -m; systemctl show -p MemoryMax etcd-snapshot.service";
-}
-
 // An error whose code is such an errno becomes one that is worth a retry and names the machine; any
 // other stays as it is. `kind`: what fails for want of it.
 inline Error own_shortage(Error error, ErrorKind kind) {
   if (!is_shortage(error.code)) return error;
   error.kind = kind;
   error.retryable = true;
-  error.hint = shortage_hint(error.code);
+  error.hint = errno_hint(error.code);
   return error;
 }
 

@@ -25,6 +25,7 @@ struct Row {
   StoredSnapshot snapshot;
   bool local = false, remote = false;
   bool looked_at = true;  // false: whether it is proven is not known
+  std::string object{};   // its name in the bucket, where that is another than the file's
 };
 
 const char* kind_text(SnapshotKind kind) {
@@ -46,6 +47,7 @@ nlohmann::json to_json_object(const Row& row, UnixSeconds now) {
       {"where", std::move(where)},
       {"proven", nullptr},
   };
+  if (!row.object.empty()) object["object"] = row.object;
   if (row.looked_at) object["proven"] = snapshot.manifest.has_value();
   if (snapshot.manifest) {
     const Manifest& manifest = *snapshot.manifest;
@@ -69,7 +71,8 @@ bool is_hidden_anothers(const Row& row, const std::string& own_host) {
 std::vector<std::string> to_row(const Row& row, UnixSeconds now) {
   const StoredSnapshot& snapshot = row.snapshot;
   const char* proven = snapshot.manifest ? "yes" : row.looked_at ? "no" : "?";
-  const char* where = row.local && row.remote ? "local, bucket" : row.local ? "local" : "bucket";
+  std::string where = row.local && row.remote ? "local, bucket" : row.local ? "local" : "bucket";
+  if (!row.object.empty()) where += " as " + row.object;
   return {snapshot.file_name,
           human_age(now - snapshot.name->time),
           human_bytes(snapshot.size_bytes),
@@ -124,16 +127,18 @@ Result<void> add_remote(Offsite& offsite, Answer& answer) {
   }
   // A name of its own goes before one beside another's.
   for (size_t i = 0; i < rows.size(); ++i) by_name[rows[i].snapshot.file_name] = i;
-  std::vector<bool> there(rows.size());
   const auto is_here = [&](const RemoteObject& object) {
     const auto found = by_name.find(object.file_name);
     if (found == by_name.end()) return false;
-    if (rows[found->second].snapshot.size_bytes != object.size_bytes) return false;
-    there[found->second] = true;
+    Row& row = rows[found->second];
+    if (row.snapshot.size_bytes != object.size_bytes) return false;
+    const bool own_name = object.file_name == row.snapshot.file_name;
+    if (own_name) row.object.clear();
+    if (!own_name && !row.remote) row.object = object.file_name;
+    row.remote = true;
     return true;
   };
   ES_ASSIGN(remote, RemoteList::read(offsite.bucket(), kMaxManifests, is_here));
-  for (size_t i = 0; i < rows.size(); ++i) rows[i].remote = there[i];
   answer.remote = std::move(remote);
   return {};
 }

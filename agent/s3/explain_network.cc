@@ -151,8 +151,13 @@ std::string network_hint(const S3CallName& name, const Error& error, const Proxy
     case kProxyFailed:
       return proxy_text(proxy) + " refused or is no SOCKS proxy: check its scheme and port";
     default:
-      return error.hint;
+      break;
   }
+  // Of this machine (an errno), or of libcurl what has no row here.
+  return error.hint.empty() ? "look whether it happens again; the number is libcurl's "
+                              "(libcurl-errors(3)): " +
+                                  std::to_string(error.code)
+                            : error.hint;
 }
 
 }  // namespace

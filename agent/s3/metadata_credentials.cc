@@ -34,6 +34,7 @@ class LimitedText final : public ByteSink {
       error.message =
           fmt::format("{}: its answer is larger than {} KiB, which no answer with keys is",
                       subject_, kAnswerBytes >> 10);
+      error.hint = "look what answers at that address: a proxy or another service";
       return error;
     }
     text += as_text(bytes);

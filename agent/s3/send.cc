@@ -34,7 +34,7 @@ class AnswerBody final : public ByteSink {
       return Error{ErrorKind::kRemote,
                    limit_ == kMaxXmlBytes ? "the answer is larger than 8 MiB"
                                           : "the answer is larger than 256 KiB",
-                   ""};
+                   "check that the endpoint is S3's API, and no web page or proxy in front of it"};
     }
     text += as_text(bytes);
     return {};

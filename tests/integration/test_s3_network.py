@@ -239,7 +239,6 @@ class Parts(StormCase):
                  "UploadId", ""),
                 ("reset in a part", wx.cut_body(MIB), "PUT", PART, "UploadPart", "ended the connection"),
                 ("stall in a part", wx.stall_body(MIB), "PUT", PART, "UploadPart", "stall_timeout_s"),
-                ("part without ETag", wx.edit(lambda body: body, ETag=None), "PUT", PART, "no ETag", "what is between"),
                 ("part of other bytes", wx.edit(lambda body: body, ETag='"' + "0" * 32 + '"'), "PUT", PART,
                  "InvalidPart", ""),
                 ("503", wx.error(503, "SlowDown"), "PUT", PART, "SlowDown", "concurrency"),
@@ -263,6 +262,8 @@ class Parts(StormCase):
         complete = "^uploadId"
         for what, act, method, query in (
                 ("part reset", wx.cut_body(MIB), "PUT", PART),
+                ("part without ETag", wx.edit(lambda body: body, ETag=None), "PUT", PART),
+                ("complete 409", wx.error(409, "ConditionalRequestConflict"), "POST", complete),
                 ("part lost", wx.lose_answer(), "PUT", PART),
                 ("part 500", wx.error(500, "InternalError"), "PUT", PART),
                 ("create 503", wx.error(503, "SlowDown"), "POST", "^uploads"),

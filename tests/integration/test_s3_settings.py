@@ -172,26 +172,38 @@ class Objects(BucketCase):
     fill_bytes = 12 * MIB
 
     def test_encryption(self):
-        """The gateway takes SSE-S3 without saying so, and ETags of SSE-KMS are digests of nothing."""
-        for settings, told in (({"sse": "AES256"}, None),
-                               ({"sse": "aws:kms", "sse_kms_key_id": rgw.KMS_KEY}, "aws:kms")):
-            for part_size_mib in (5, 64):
-                with self.subTest(settings, part_size_mib=part_size_mib):
-                    bucket, weather = self.bucket(), self.weather()
-                    host = self.host(bucket, weather, name=f"{settings['sse'][:3]}{part_size_mib}")
-                    host.section("s3").update(settings, part_size_mib=part_size_mib)
-                    for _ in range(2):  # the second cycle knows what is there
-                        self.assertUploaded(host.cycle(), host, bucket)
-                    self.assertEqual(self.api.keys_of(bucket), host.files)
-                    begun = weather.calls("POST", query="^uploads") or weather.calls("PUT")
-                    self.assertEqual(len(begun), 2)
-                    for seen in begun:
-                        self.assertEqual(seen.headers["x-amz-server-side-encryption"], settings["sse"])
-                        self.assertEqual(seen.headers.get("x-amz-server-side-encryption-aws-kms-key-id"),
-                                         settings.get("sse_kms_key_id"))
-                    self.assertFalse([seen for seen in weather.calls("PUT", query="partNumber")
-                                      if "x-amz-server-side-encryption" in seen.headers])
-                    self.assertEqual(self.api.head(bucket, host.files[0]).get("x-amz-server-side-encryption"), told)
+        """ETags of SSE-KMS are digests of nothing."""
+        settings = {"sse": "aws:kms", "sse_kms_key_id": rgw.KMS_KEY}
+        for part_size_mib in (5, 64):
+            with self.subTest(part_size_mib=part_size_mib):
+                bucket, weather = self.bucket(), self.weather()
+                host = self.host(bucket, weather, name=f"kms{part_size_mib}")
+                host.section("s3").update(settings, part_size_mib=part_size_mib)
+                for _ in range(2):  # the second cycle knows what is there
+                    self.assertUploaded(host.cycle(), host, bucket)
+                self.assertEqual(self.api.keys_of(bucket), host.files)
+                begun = weather.calls("POST", query="^uploads") or weather.calls("PUT")
+                self.assertEqual(len(begun), 2)
+                for seen in begun:
+                    self.assertEqual(seen.headers["x-amz-server-side-encryption"], settings["sse"])
+                    self.assertEqual(seen.headers["x-amz-server-side-encryption-aws-kms-key-id"], rgw.KMS_KEY)
+                self.assertFalse([seen for seen in weather.calls("PUT", query="partNumber")
+                                  if "x-amz-server-side-encryption" in seen.headers])
+                self.assertEqual(self.api.head(bucket, host.files[0])["x-amz-server-side-encryption"], "aws:kms")
+
+    def test_an_encryption_that_the_server_ignores(self):
+        """The gateway takes AES256 and does nothing about it."""
+        for part_size_mib in (5, 64):
+            with self.subTest(part_size_mib=part_size_mib):
+                bucket = self.bucket()
+                host = self.host(bucket, name=f"AES{part_size_mib}")
+                host.section("s3").update(sse="AES256", part_size_mib=part_size_mib)
+                result = host.cycle()
+                self.assertExit(result, 76)
+                for words in ("does not say that it encrypted", "AES256", "deleted again", "remove sse from [s3]"):
+                    self.assertIn(words, str(result))
+                self.assertEqual(self.api.keys_of(bucket), [])
+                self.assertEqual(len(host.files), 1)
 
     def test_a_storage_class_the_server_does_not_have(self):
         for part_size_mib in (5, 64):

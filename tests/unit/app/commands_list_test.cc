@@ -171,6 +171,21 @@ TEST(CommandsList, SaysTheSameInJson) {
   LONGS_EQUAL(300, array[1]["revision"].get<int>());
 }
 
+// Whoever takes it from there with another program needs the name.
+TEST(CommandsList, ShowsTheNameThatAnObjectHasBesideAnothers) {
+  const std::string file = lab.add_snapshot(1h);
+  std::string beside = file;
+  beside.insert(beside.find("_etcd"), "_node-1");
+  s3.put("p1/" + file, "another host's");
+  s3.put("p1/" + beside, lab.scratch.read("snapshots/" + file));
+  const Printed printed = list();
+  CHECK_TEXT(holds(printed.out, " local, bucket as " + beside + " "), printed.out.c_str());
+  const auto array = parse_json(list(true).out);
+  LONGS_EQUAL(2, array.size());
+  STRCMP_EQUAL(beside.c_str(), array[0]["object"].get<std::string>().c_str());
+  CHECK_TRUE(array[1].find("object") == array[1].end());
+}
+
 TEST(CommandsList, KeepsApartWhatHasTheSameNameButNotTheSameSize) {
   const std::string file = lab.add_snapshot(1h);
   s3.put("p1/" + file, "another host's");

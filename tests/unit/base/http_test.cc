@@ -211,6 +211,29 @@ TEST(Http, AServerThatAnswersExpectIsAskedAgain) {
   for (const SeenRequest& seen : server.seen()) CHECK_TRUE(seen.expects_continue());
 }
 
+// libcurl says "Couldn't connect to server".
+TEST(Http, NamesThisMachineWhereItHasNoDescriptorLeft) {
+  LoopbackServer server(take);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    auto http = make_curl_client("test/1");
+    const rlimit none{0, 0};
+    if (!http || setrlimit(RLIMIT_NOFILE, &none) != 0) _exit(100);
+    HttpRequest request;
+    request.url = server.url();
+    const auto done = (*http)->perform(request, response_, body_);
+    if (done) _exit(101);
+    if (done.error().code != EMFILE) _exit(102);
+    if (done.error().message.find("Too many open files") == std::string::npos) _exit(103);
+    _exit(done.error().hint.find("LimitNOFILE=") == std::string::npos ? 104 : 0);
+  }
+  int status = 0;
+  LONGS_EQUAL(child, waitpid(child, &status, 0));
+  CHECK_TRUE(WIFEXITED(status));
+  LONGS_EQUAL(0, WEXITSTATUS(status));
+}
+
 TEST(Http, AShortFileIsAStorageError) {
   LoopbackServer server(take);
   const TemporaryFile file(pattern(1000));

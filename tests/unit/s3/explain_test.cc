@@ -286,3 +286,36 @@ TEST(Explain, ReadsRetryAfter) {
   }
   LONGS_EQUAL(0, retry_after_s({}, name.now));
 }
+
+// Whatever is answered, and whatever libcurl or this machine says: there is something to do about
+// it.
+TEST(Explain, HasAHintForEverything) {
+  const char* const bodies[] = {"", "<html/>", "text", "<?xml version=\"1.0\"?><X/>"};
+  const char* const calls[] = {"HeadObject",
+                               "GetObject",
+                               "PutObject",
+                               "UploadPart",
+                               "DeleteObject",
+                               "DeleteObjects",
+                               "ListObjectsV2",
+                               "CreateMultipartUpload",
+                               "CompleteMultipartUpload"};
+  for (const char* call : calls) {
+    name.call = call;
+    for (long status = 100; status < 600; ++status) {
+      if (status / 100 == 2 && status != 200) continue;
+      for (const char* body : bodies) {
+        if (status == 200 && *body == '\0') continue;
+        const Error error = answer(status, body);
+        CHECK_TEXT(!error.hint.empty(), error.message.c_str());
+      }
+      const Error error = answer(status, "<Error><Code>NeverHeardOf</Code></Error>");
+      CHECK_TEXT(!error.hint.empty(), error.message.c_str());
+    }
+    for (int code = 1; code < 130; ++code) {
+      const Error network{ErrorKind::kRemote, "https://s3.example.com: it failed", "", true, code};
+      const Error error = explain_network(name, network, {});
+      CHECK_TEXT(!error.hint.empty(), std::to_string(code).c_str());
+    }
+  }
+}
