@@ -54,8 +54,8 @@ class Cycle {
     if (first) begin_state();
     snapshot_and_prune();
     context_.progress.finish(summary_.empty() ? "no snapshot was taken" : summary_);
-    if (exit_code_ == kExitOk) exit_code_ = late_code_;
     remember_run();
+    settle(late_code_);
     tell_of_bucket();
     return exit_code_;
   }
@@ -70,6 +70,7 @@ class Cycle {
       lock_ = std::move(*lock);
       load_state();
     }
+    settle(late_code_);
     state_.finished = format_utc(context_.clock.now());
     state_.exit_code = exit_code_;
     state_.snapshot = snapshot_;

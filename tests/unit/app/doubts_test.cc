@@ -75,7 +75,7 @@ TEST(Doubts, PruneDeletesNothingAndSaysWhy) {
 
 TEST(Doubts, CheckFailsForEach) {
   set_aside();
-  const Printed printed = capture([&] { return command_check(lab.context, {}, std::nullopt); });
+  const Printed printed = capture([&] { return command_check(lab.context, {}, std::nullopt, false); });
   LONGS_EQUAL(kExitConfig, printed.code);
   STRCMP_CONTAINS("FAIL  cluster.yml:5:1: retention", printed.out.c_str());
   STRCMP_CONTAINS("FAIL  cluster.yml:6: endpoint: unknown scheme", printed.out.c_str());
