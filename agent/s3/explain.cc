@@ -204,6 +204,7 @@ void explain_status(const S3CallName& name, const HttpResponse& response, std::s
     error.retryable = true;
   }
   if (status == 403 && reads_object(name)) error.hint += kNotListedHint;
+  if (error.hint.empty()) error.hint = kUnknownHint;
 }
 
 void explain_fault(const S3CallName& name, long status, const S3Fault& fault,
