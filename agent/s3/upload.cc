@@ -190,11 +190,11 @@ Result<void> ObjectUpload::State::send_parts(const std::function<void(int64_t)>&
 Result<void> ObjectUpload::State::check_free(S3Client& client) {
   ES_ASSIGN(there, client.head(key));
   if (!there) return {};
-  Error error{ErrorKind::kRemote,
-              session.location.display() + "/" + key + ": an object of this name exists",
-              "look who else writes there: every cluster needs a bucket or folder of its own"};
-  error.s3_code = "PreconditionFailed";
-  return error;
+  Error reason{ErrorKind::kRemote,
+               session.location.display() + "/" + key + ": an object of this name exists",
+               "look who else writes there: every cluster needs a bucket or folder of its own"};
+  reason.s3_code = "PreconditionFailed";
+  return reason;
 }
 
 // The answer may be lost or late although the call was carried out, and a second one refused
