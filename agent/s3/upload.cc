@@ -202,9 +202,9 @@ Result<void> ObjectUpload::State::check_free(S3Client& client) {
 Result<UploadedObject> ObjectUpload::State::settled(S3Client& client,
                                                     const Result<ObjectInfo>& answered,
                                                     std::string computed_etag) {
-  const SentObject sent = sent_object(std::move(computed_etag));
-  ES_ASSIGN(info, answered ? prove_stored(session, client, sent, *answered)
-                           : settle_failure(session, client, sent, answered.error()));
+  const SentObject ours = sent_object(std::move(computed_etag));
+  ES_ASSIGN(info, answered ? prove_stored(session, client, ours, *answered)
+                           : settle_failure(session, client, ours, answered.error()));
   return UploadedObject{key, info.size_bytes, info.etag};
 }
 
