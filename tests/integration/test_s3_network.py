@@ -78,7 +78,7 @@ class Connections(StormCase):
                 self.calm(host, bucket)
 
     def test_a_server_that_trickles_has_the_time_of_the_cycle(self):
-        """The list comes byte by byte, which is no stall; the time of the cycle ends it."""
+        """40 bytes a second are a stall only after stall_timeout_s, 60 s here; the time of the cycle ends it first."""
         bucket, weather = self.bucket(), self.weather()
         host = self.fresh_host(bucket, weather)
         self.assertExit(host.cycle(), 0)
