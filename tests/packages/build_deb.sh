@@ -2,9 +2,9 @@
 # Builds the Debian packages of the sources as they are here into OUTPUT; a finding of lintian, where
 # that is installed, is an error.
 #   tests/packages/build_deb.sh OUTPUT            on this host, with the packages it has
-#   tests/packages/build_deb.sh OUTPUT SUITE      in a root of that suite (bookworm, trixie) which has
-#                                                 nothing but the build dependencies: needs to be
-#                                                 root, mmdebstrap and the network
+#   tests/packages/build_deb.sh OUTPUT SUITE      in a root of that suite (bookworm, trixie, forky)
+#                                                 which has nothing but the build dependencies:
+#                                                 needs to be root, mmdebstrap and the network
 #   tests/packages/build_deb.sh OUTPUT --built    from what `make` has built: packs it only, in
 #                                                 seconds; no tests, not the distribution's flags
 # DEB_BUILD_OPTIONS as ever (nocheck, parallel=N). With ROOT_TARBALL=FILE the root of SUITE is kept in
@@ -37,11 +37,14 @@ pack_what_is_built() {
 }
 
 build_in_a_root() {
-    local suite=$1 tarball=${ROOT_TARBALL:-$work/root.tar} packages
+    local suite=$1 tarball=${ROOT_TARBALL:-$work/root.tar} packages options=()
     packages=$(build_dependencies)
     # systemd.pc had no package of its own yet.
     [ "$suite" != bookworm ] || packages=${packages/,systemd-dev,/,systemd,}
-    [ -s "$tarball" ] || mmdebstrap --variant=buildd --include="$packages,lintian" "$suite" "$tarball"
+    # Mirrors of a suite that is not released yet may be behind by more than its list is valid for.
+    [ "$suite" != forky ] || options=(--aptopt='Acquire::Check-Valid-Until "false"')
+    [ -s "$tarball" ] ||
+        mmdebstrap --variant=buildd "${options[@]}" --include="$packages,lintian" "$suite" "$tarball"
     mkdir "$work/root"
     tar -xf "$tarball" -C "$work/root" --exclude='./dev/*'
     "$here/source.sh" "$work/root/build"
