@@ -217,8 +217,11 @@ TEST(CyclePrune, FreezesAndSaysSoWhereItsNoteOfTheHistoryIsDamaged) {
   LONGS_EQUAL(2, lab.files().size());
   CHECK_TRUE(lab.has(old));
   // The backup is there: it did not fail.
-  CHECK_TRUE(holds(lab.log.field("Couldn't prune", "error"), "damaged"));
-  CHECK_TRUE(lab.log.of("Couldn't prune")[0].level == LogLevel::kError);
+  CHECK_TRUE(
+      holds(lab.log.field("Nothing is pruned: what decides about it could not be read", "error"),
+            "damaged"));
+  CHECK_TRUE(lab.log.of("Nothing is pruned: what decides about it could not be read")[0].level ==
+             LogLevel::kError);
   LONGS_EQUAL(0, lab.log.count("Backup failed"));
   LONGS_EQUAL(0, lab.log.count("Backup failed: local storage"));
   LONGS_EQUAL(1, lab.log.count("Created backup"));
@@ -354,7 +357,9 @@ TEST(CycleSpace, GoesOnWhereNothingCanBePruned) {
   lab.scratch.write("snapshots/.etcd-snapshot.history", "{");
   LONGS_EQUAL(kExitStorage, cycle());
   LONGS_EQUAL(2, lab.files().size());
-  CHECK_TRUE(holds(lab.log.field("Couldn't prune", "error"), "damaged"));
+  CHECK_TRUE(
+      holds(lab.log.field("Nothing is pruned: what decides about it could not be read", "error"),
+            "damaged"));
   // Told, and then it was seen whether there is room all the same.
   CHECK_TRUE(holds(lab.log.field("Backup failed: local storage", "error"), "not enough space"));
 }

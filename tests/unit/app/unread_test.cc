@@ -161,7 +161,7 @@ TEST(UnreadCycle, JumpOfTheClockIsSeenInSpiteOfAStateThatWasUnread) {
   LONGS_EQUAL(0, cycle());
   lab.clock.pass(1s);
   lab.clock.jump(100h);
-  const std::string old = lab.add_snapshot(90h);
+  const std::string old = lab.add_snapshot(90h, 1000);
   {
     const Fault fault("read", EIO, "*/run/state.json", "1");
     LONGS_EQUAL(kExitStorage, cycle());
@@ -239,7 +239,7 @@ TEST(UnreadCycle, FreeSpaceAndListCostNoSnapshot) {
 
 TEST(UnreadCycle, BucketNeverTriesToMakeRoomItCannotMeasure) {
   lab.with_bucket();
-  lab.settings.policy.s3->endpoint = "https://away.test:9000";
+  lab.s3.before = [](const FakeCall&) { return lost_connection(); };
   const std::string old = lab.add_snapshot(90h);
   const Fault fault("fstatvfs", EIO, "*");
   CHECK_TRUE(cycle() != 0);

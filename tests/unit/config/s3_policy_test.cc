@@ -119,7 +119,7 @@ TEST(S3BackupConfig, TakesTheBucketOffTheEndOfTheEndpoint) {
   for (const std::string& endpoint :
        {"https://host/x/" + bucket, "https://host/" + bucket + "/folder",
         "https://" + bucket + "/x", "https:///" + bucket, "https://host//" + bucket}) {
-    STRCMP_CONTAINS("s3backupconfig.endpoint: ", bad(s3("endpoint: " + endpoint)).c_str());
+    STRCMP_CONTAINS("s3backupconfig.endpoint: ", no_bucket(s3("endpoint: " + endpoint)).c_str());
   }
   // A host of that name is a host.
   STRCMP_EQUAL(("https://" + bucket).c_str(),
@@ -145,7 +145,7 @@ TEST(S3BackupConfig, SaysWhatToUseInsteadOfWhatIsNoBucket) {
   };
   for (const auto& row : table) {
     const std::string message =
-        bad(backup("s3backupconfig: {bucket_name: '" + std::string(row.name) + "'}"));
+        no_bucket(backup("s3backupconfig: {bucket_name: '" + std::string(row.name) + "'}"));
     STRCMP_CONTAINS_TEXT(row.what, message.c_str(), row.name);
     STRCMP_CONTAINS_TEXT(row.accepted, message.c_str(), row.name);
   }
