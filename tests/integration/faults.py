@@ -284,7 +284,8 @@ def unknown_fields_and_empty_messages(stream):
     stream.data(message(b""))
     data = stream.server.database
     for start in range(0, len(data), 4096):
-        stream.data(message(field(9, "later") + field(3, data[start:start + 4096]) + field(12, 77)
+        left = max(len(data) - start - 4096, 0)
+        stream.data(message(field(9, "later") + field(2, left) + field(3, data[start:start + 4096]) + field(12, 77)
                             + b"\x69" + b"12345678" + b"\x75" + b"1234"))  # 64-bit and 32-bit fields
         stream.data(message(b""))
     stream.data(snapshot_message(digest(data), 0))
