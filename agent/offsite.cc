@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/go_duration.h"
+#include "s3/stored.h"
 #include "store/lock.h"
 #include "store/ownership.h"
 #include "store/pki_bundle.h"
@@ -92,11 +93,19 @@ Result<UploadedObject> Offsite::send(const std::string& file_name, const std::st
     auto done = upload->finish(size_bytes, progress);
     if (!done && ObjectUpload::must_begin_anew(done.error()) && begun_anew++ < kNewUploads)
       continue;
+    if (!done && done.error().s3_code == kReplacedThere) {
+      // The next cycle takes a name beside this one: a cycle leaves one object.
+      const auto there = client_.head(bucket_.key_of(object));
+      if (there && *there) ledger_.note_foreign(object, (*there)->etag);
+      remember();
+    }
     if (done || done.error().s3_code != "PreconditionFailed") return done;
     upload.reset();
     // An answer that was lost, or an earlier run, may have put it there.
     ES_ASSIGN(same, bucket_.holds(object, fd, size_bytes));
-    if (same) return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
+    if (same && !ledger_.is_foreign(object, same->etag)) {
+      return UploadedObject{bucket_.key_of(object), size_bytes, same->etag};
+    }
     if (number == kNamesBeside) return done;
     const std::string next = object_beside(file_name, base, ++number);
     context_.log.write(

@@ -107,6 +107,7 @@ Result<void> Offsite::compare(SnapshotDirectory& directory, const RemoteObject& 
                               Search& search, size_t index) {
   const StoredSnapshot& local = search.locals[index];
   if (search.there[index] || object.size_bytes != local.size_bytes) return {};
+  if (ledger_.is_foreign(object.file_name, object.etag)) return {};
   const LedgerEntry* const known = ledger_.find(local.file_name);
   if (known == nullptr || known->object != object.file_name || known->etag != object.etag) {
     auto fd = directory.open_file(local.file_name);
@@ -233,7 +234,7 @@ Result<void> Offsite::take_anchor(SnapshotDirectory& directory,
     const bool here = !same && same.error().kind == ErrorKind::kStorage;
     if (!same && !here && !bucket_.only_this_object(same.error())) return same.take_error();
     if (!same && !search.unread) search.unread = same.take_error();
-    if (!same || !*same) continue;
+    if (!same || !*same || ledger_.is_foreign(candidates[i].object, (*same)->etag)) continue;
     own_ = RemoteObject{candidates[i].object, local.size_bytes, (*same)->etag};
     own_manifest_ = local.manifest;
     break;

@@ -37,6 +37,12 @@ UploadLedger UploadLedger::read(const std::string& runtime_dir, const std::strin
     ledger.entries_[file_name] = {name->get<std::string>(), size->get<int64_t>(),
                                   etag->get<std::string>()};
   }
+  if (const auto foreign = object.find("foreign");
+      foreign != object.end() && foreign->is_object()) {
+    for (const auto& [name, etag] : foreign->items()) {
+      if (etag.is_string()) ledger.foreign_[name] = etag.get<std::string>();
+    }
+  }
   return ledger;
 }
 
@@ -46,7 +52,8 @@ Result<void> UploadLedger::write(const std::string& runtime_dir) const {
     entries[file_name] = {
         {"object", entry.object}, {"size", entry.size_bytes}, {"etag", entry.etag}};
   }
-  const nlohmann::json object = {{"place", place_}, {"entries", std::move(entries)}};
+  const nlohmann::json object = {
+      {"place", place_}, {"entries", std::move(entries)}, {"foreign", foreign_}};
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) {
     Error error = system_error(ErrorKind::kStorage, "cannot open", runtime_dir);

@@ -28,12 +28,21 @@ class UploadLedger {
   // By local file name; nullptr: never compared.
   const LedgerEntry* find(const std::string& file_name) const;
   void put(const std::string& file_name, LedgerEntry entry);
+
+  // An object under a name of ours that was read and holds something else, as long as its ETag is
+  // that one: what its ends look like does not make it ours.
+  void note_foreign(const std::string& object, const std::string& etag) { foreign_[object] = etag; }
+  bool is_foreign(const std::string& object, const std::string& etag) const {
+    const auto found = foreign_.find(object);
+    return found != foreign_.end() && found->second == etag;
+  }
   // Drops what is not wanted any more.
   void retain(const std::function<bool(const std::string& file_name)>& wanted);
 
  private:
   std::string place_;
   std::map<std::string, LedgerEntry> entries_;
+  std::map<std::string, std::string> foreign_;  // objects and their ETags
 };
 
 }  // namespace etcd_snapshot

@@ -124,7 +124,7 @@ Error other_content(const S3Session& session, S3Client& client, const SentObject
     return fault(message,
                  "look who else writes there: every cluster needs a bucket or folder of its "
                  "own",
-                 kNotWhatWasSent);
+                 kReplacedThere);
   }
   return fault(message + take_away(client, sent.key),
                "the data changed on the way or there: look for a proxy between that rewrites "

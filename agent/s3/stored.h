@@ -18,12 +18,14 @@ namespace etcd_snapshot {
 
 // s3_code where the object holds other bytes than were sent, although the server took them.
 inline constexpr char kNotWhatWasSent[] = "NotWhatWasSent";
+// The same, and it is no doing of this upload: somebody else wrote there after it.
+inline constexpr char kReplacedThere[] = "ReplacedThere";
 // s3_code where the server does not say that it encrypted the object as [s3] asks.
 inline constexpr char kNotEncrypted[] = "NotEncryptedAsAsked";
 
 struct SentObject {
   std::string key;
-  FileRange file;          // the whole of it
+  FileRange file;  // the whole of it
   int64_t part_bytes = 0;
   // What the ETag is where it is made as S3 makes it; empty: not known.
   std::string computed_etag{};
@@ -32,8 +34,8 @@ struct SentObject {
 // The object, where it is what was sent and kept as asked. `answered`: what the server said of it
 // in the answer to the upload. kRemote otherwise: it is gone, cannot be read (where the server says
 // the same of it twice, its word is taken for what nobody may read), kNotWhatWasSent,
-// kNotEncrypted. Of the last two the object is taken away, if it is certain to be this upload's,
-// and the error says what became of it.
+// kReplacedThere, kNotEncrypted. Of the first and the last of these three the object is taken away,
+// which is certain to be this upload's, and the error says what became of it.
 Result<ObjectInfo> prove_stored(S3Session& session, S3Client& client, const SentObject& sent,
                                 const ObjectInfo& answered);
 

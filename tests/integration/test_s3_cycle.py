@@ -114,7 +114,9 @@ class Cycle(BucketCase):
                 self.write(self.path("ssl", "kube-ca.pem"), change)
             self.assertExit(host.cycle(), 0)
             self.assertInBucket(host, bucket, [bundle], "p1/")
-            self.assertEqual(len(object_puts(weather, bundle)), puts)
+            # Ceph 16 holds If-Match against the ETag without quotes: it is sent again without.
+            taken = [seen for seen in object_puts(weather, bundle) if seen.status == 200]
+            self.assertEqual(len(taken), puts)
 
 
 def kind(seen):
@@ -195,9 +197,8 @@ class Multipart(BucketCase):
         swapped = weather.when(swap, "HEAD", skip=1)
         result = host.cycle()
         self.assertEqual(swapped.hits, 1)
-        self.assertExit(result, 0, 76)
-        if result.code == 0:
-            self.assertGoodCopy(bucket, host, result)
+        self.assertExit(result, 76)
+        self.assertEqual(len(self.api.keys_of(bucket)), 1)
         later = host.cycle()
         self.assertExit(later, 0)
         self.assertGoodCopy(bucket, host, later)

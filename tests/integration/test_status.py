@@ -121,7 +121,7 @@ class Status(StatusCase):
         self.assertStatus(agent, OK, "recurring snapshots are turned off", env=clocks.at("+9d"))
         self.assertStatus(agent, CRITICAL, args=("--max-age", "24"), env=clocks.at("+9d"))
         agent.policy = "services: {}\n"
-        self.assertStatus(agent, WARNING, "no services.etcd.backup_config")
+        self.assertStatus(agent, WARNING, "services.etcd: no backup_config")
 
 
 class Bucket(BucketCase, StatusCase):

@@ -111,7 +111,7 @@ def mounted():
 
     # One that fails: nothing goes below the mount point, and the timer tries again.
     write("/etc/systemd/system/" + unit, f"[Mount]\nWhat=/dev/gone\nWhere={BOX}\nType=ext4\n")
-    drop_in("[Timer]\nOnUnitActiveSec=\nOnUnitActiveSec=4s\n", TIMER)
+    drop_in("[Timer]\nOnUnitActiveSec=\nOnBootSec=1s\nOnUnitActiveSec=4s\n", TIMER)
     must("systemctl", "start", TIMER)
     failures = wait_for(lambda: run("journalctl", "-q", "-u", SERVICE, "-g", "Dependency failed").out.splitlines()[1:],
                         30)

@@ -215,7 +215,7 @@ TEST(UploadOutcome, SaysOfNothingButATakenNameThatItIsTaken) {
   });
   const auto done = send(2 * kPart);
   CHECK_FALSE(done.ok());
-  STRCMP_EQUAL(kNotWhatWasSent, done.error().s3_code.c_str());
+  STRCMP_EQUAL(kReplacedThere, done.error().s3_code.c_str());
 }
 
 TEST(UploadOutcome, ComparesWithWhatItSentWhereCompleteSaysNoETag) {
