@@ -121,9 +121,20 @@ Result<Policy> parse_policy(const std::string& path, const std::string& text) {
 
 void plan_timer(const std::string& root, Plan& plan) {
   bool watched = false;
-  const auto policy =
+  auto policy =
       read_or_last_good(root, kDefaultClusterFile, kept_cluster_file(kDefaultStateDirectory), plan,
                         watched, parse_policy);
+  if (policy && policy->assumed) {
+    // The cycles go on with the last good one, and at its pace.
+    const std::string kept = kept_cluster_file(kDefaultStateDirectory);
+    std::optional<Policy> before;
+    if (check_last_good(root + kept, kDefaultClusterFile)) {
+      auto text = read_config_file(root + kept);
+      auto parsed = text && *text ? parse_policy(kept, **text) : Result<Policy>(Error{});
+      if (parsed && parsed->recurring) before = std::move(*parsed);
+    }
+    if (before) policy = std::move(before);
+  }
   if (policy) {
     // Also where recurring snapshots are turned off: `run` says so, and no more often than asked
     // for.

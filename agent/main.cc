@@ -123,6 +123,8 @@ Result<Settings> load_or_last_good(const ConfigPaths& paths) {
     if (which.cluster && !cluster_exists) continue;
     if (silent && which.host) continue;
     auto settings = load_kept(paths, state_dir, which);
+    // What asks for nothing has its snapshots taken in doubt; an "off" of old must not end that.
+    if (settings && silent && !settings->policy.recurring) continue;
     if (settings) {
       settings->doubts.insert(settings->doubts.begin(),
                               {error.message + "; the last good configuration is used instead"});
@@ -141,7 +143,10 @@ Result<Settings> load_or_last_good(const ConfigPaths& paths) {
 // For the next cycle that cannot use its configuration. Only what has been of use is kept: the one
 // that a snapshot was taken with, or that says that none is to be taken.
 void keep_settings(const ConfigPaths& paths, const Settings& settings, int code, Log& log) {
-  const bool of_use = code == kExitOk || code == kExitRemote;
+  // The mark is gone where the cycle has its snapshot, or none is asked for.
+  const std::string mark = runtime_directory() + "/" + kUnfinishedFile;
+  const bool finished = access(mark.c_str(), F_OK) != 0 && errno == ENOENT;
+  const bool of_use = code == kExitOk || code == kExitRemote || (code != kExitBusy && finished);
   if (!of_use || !settings.doubts.empty() || !settings.cluster_text || !has_last_good(paths)) {
     return;
   }

@@ -68,6 +68,8 @@ struct HttpRequest {
   int least_bytes_per_s = 1024;
   // Called from perform(): how much of the response was of use; null: each byte of its body is.
   std::function<int64_t()> progress;
+  // Called from perform(), now and then while there is progress in that sense. May be null.
+  std::function<void()> on_progress;
   int total_timeout_s = 0;                         // 0 = none
   std::optional<Nanoseconds> deadline;             // Clock::monotonic() of the whole cycle's end
   ErrorKind error_kind = ErrorKind::kUnavailable;  // of network errors

@@ -34,9 +34,16 @@ bool StallWatch::stalled() {
       (sent && !all_sent_)) {
     transfer_.progress_at = now;
     begin_ = done;
+    if (request.on_progress) request.on_progress();
   }
   all_sent_ = all_sent_ || sent;
-  transfer_.peer_talks = (now - received_at_) * 2 < std::chrono::seconds(timeout_s);
+  // The time of the whole request may be over long before that of a stall; what arrived in its
+  // first moments, of the handshake most likely, says nothing of a peer that is silent since.
+  const int64_t limit_s = request.total_timeout_s > 0
+                              ? std::min<int64_t>(timeout_s, request.total_timeout_s)
+                              : timeout_s;
+  transfer_.peer_talks = received_at_ > Nanoseconds::zero() &&
+                         (now - received_at_) * 4 < std::chrono::seconds(limit_s);
   if (now - transfer_.progress_at < std::chrono::seconds(timeout_s)) return false;
   transfer_.failure = stall_error(done - begin_);
   return true;

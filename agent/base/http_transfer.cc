@@ -131,7 +131,9 @@ size_t on_body(char* data, size_t size, size_t count, void* user) noexcept {
   transfer.received_bytes += static_cast<int64_t>(size * count);
   // Not the answer: the request goes out again.
   if (transfer.announced && transfer.response.status == kExpectationFailed) return size * count;
+  const Nanoseconds begin = RealClock().monotonic();
   auto written = transfer.sink.write(as_bytes({data, size * count}));
+  transfer.progress_at += RealClock().monotonic() - begin;  // the peer was kept waiting
   if (written) return size * count;
   transfer.failure = written.take_error();
   return CURL_WRITEFUNC_ERROR;

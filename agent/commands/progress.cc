@@ -35,7 +35,9 @@ class ExtendingHttp final : public HttpClient {
       : inner_(std::move(inner)), settings_(settings) {}
   Result<void> perform(const HttpRequest& request, HttpResponse& response,
                        ByteSink& body) override {
-    auto done = inner_->perform(request, response, body);
+    HttpRequest watched = request;
+    watched.on_progress = [this] { extend_for(Phase::kBucket, settings_); };
+    auto done = inner_->perform(watched, response, body);
     if (done && response.status / 100 == 2) extend_for(Phase::kBucket, settings_);
     return done;
   }
@@ -141,8 +143,10 @@ Nanoseconds longest_silence(Phase phase, const HostSettings& settings) {
     case Phase::kCatchUp: {
       // One call with all its attempts and the time between them; or another process that is at
       // work in the bucket.
+      constexpr int kSilentCompleteS = 300;  // while the server assembles an upload
       const Nanoseconds call =
-          (settings.s3.retries + 1) * seconds(settings.s3.stall_timeout_s + 30);
+          (settings.s3.retries + 1) *
+          seconds(std::max(settings.s3.stall_timeout_s, kSilentCompleteS) + 30);
       return std::max<Nanoseconds>(call, kBucketPatience) + minutes(2);
     }
     case Phase::kStore:

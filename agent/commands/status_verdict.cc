@@ -286,12 +286,15 @@ class Judge {
     if (facts_.room().value_or(1) > 0) return;
     const int64_t reserve = SnapshotDirectory::reserve_bytes(*here.space);
     const int64_t missing = *here.next_bytes + reserve - here.space->free_bytes;
+    const StatusFacts::Cluster& cluster = facts_.cluster;
+    const bool held = here.clock_hold_s > 0 || here.state_error || cluster.learner ||
+                      !cluster.alarms.empty() || !cluster.reason.empty();
     add(Health::kWarning, "space",
         fmt::format("no room for another snapshot in {}: {} free, it needs about {}, {} are left "
                     "for others",
                     here.directory, human_bytes(here.space->free_bytes),
                     human_bytes(*here.next_bytes), human_bytes(reserve)),
-        here.expired_bytes >= missing
+        !held && here.expired_bytes >= missing
             ? fmt::format("expired snapshots go first, which is enough for now; free {} there, or "
                           "move [snapshots] directory",
                           human_bytes(missing))

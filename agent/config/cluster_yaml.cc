@@ -150,6 +150,10 @@ Result<void> read_backup_config(const YamlMap& map, KeyDoubts& keys, Policy& pol
     policy.retention_countable = !value.minutes;
   }
 
+  if (keys.is_blank(map, "retention")) {
+    keys.add(map.place_of("retention"), "empty; write how long to keep, or remove the key");
+  }
+
   ES_ASSIGN(timeout, map.text("timeout"));
   if (timeout) {
     constexpr int64_t kMaxTimeout = 31'536'000;  // a year

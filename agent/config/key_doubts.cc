@@ -49,7 +49,9 @@ std::string_view near_name(KeyLevel level, std::string_view key) {
   for (const Synonym& synonym : kSynonyms) {
     if (synonym.level == level && synonym.folded == plain) return synonym.name;
   }
-  return near_key(key, names_of(level));
+  // Where most keys are somebody else's, a word of ours with more behind it is most likely theirs.
+  const bool theirs = level == KeyLevel::kRoot || level == KeyLevel::kServices;
+  return near_key(key, names_of(level), theirs ? Stems::kDoNot : Stems::kCount);
 }
 
 // The same letters as a key of ours at that level; its name, or nothing.

@@ -57,7 +57,8 @@ std::string_view nearest_key(std::string_view unknown, std::span<const std::stri
   });
 }
 
-std::string_view near_key(std::string_view unknown, std::span<const std::string_view> known) {
+std::string_view near_key(std::string_view unknown, std::span<const std::string_view> known,
+                          Stems stems) {
   const std::string plain = folded_key(unknown);
   std::string_view near;
   size_t least = kMaxLength;
@@ -66,7 +67,8 @@ std::string_view near_key(std::string_view unknown, std::span<const std::string_
     const std::string& shorter = plain.size() < other.size() ? plain : other;
     const std::string& longer = plain.size() < other.size() ? other : plain;
     size_t distance = edit_distance(plain, other);
-    const bool stem = shorter.size() >= kMinStem && longer.starts_with(shorter);
+    const bool stem =
+        stems == Stems::kCount && shorter.size() >= kMinStem && longer.starts_with(shorter);
     if (distance > tolerance(other.size()) && !stem) continue;
     if (distance >= least) continue;
     least = distance;

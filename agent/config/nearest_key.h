@@ -12,8 +12,11 @@ namespace etcd_snapshot {
 std::string_view nearest_key(std::string_view unknown, std::span<const std::string_view> known);
 
 // The same where it is so near that it was probably meant: a typing error or two by its length, or
-// one of both words is the other with more behind it (`retention_days`, `bucket`). Empty: none is.
-std::string_view near_key(std::string_view unknown, std::span<const std::string_view> known);
+// with `stems` one of both words is the other with more behind it (`retention_days`, `bucket`).
+// Empty: none is.
+enum class Stems { kCount, kDoNot };
+std::string_view near_key(std::string_view unknown, std::span<const std::string_view> known,
+                          Stems stems);
 
 // In lower case and without `-`, `_`, `.` and spaces: the same for all spellings of one key.
 std::string folded_key(std::string_view key);

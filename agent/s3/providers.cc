@@ -270,7 +270,7 @@ std::string host_for_region(const std::string& host, const std::string& region) 
   return amazon->prefix + region + partition_of(region).suffix;
 }
 
-Result<void> check_service(std::string_view host) {
+Result<void> check_service(std::string_view host, S3Lookup lookup) {
   const std::string name = lower(host);
   std::string_view service = name;
   const auto is_in = [&service](std::string_view part) {
@@ -283,8 +283,11 @@ Result<void> check_service(std::string_view host) {
                       "write endpoint: REGION.digitaloceanspaces.com, without .cdn");
   }
   const std::string plain = "write endpoint: s3.REGION" + std::string(partition->suffix);
-  if (service.starts_with("accesspoint.vpce-") || is_in("s3-accesspoint.") ||
-      is_in("s3-accesspoint-fips.") || is_in("s3-object-lambda.")) {
+  // An access point's own host name, which is its name and account in front of the endpoint.
+  const bool access_point = service.starts_with("accesspoint.vpce-") || is_in("s3-accesspoint.") ||
+                            is_in("s3-accesspoint-fips.");
+  if (access_point && lookup == S3Lookup::kDns) return {};
+  if (access_point || is_in("s3-object-lambda.")) {
     return not_for_us(name, "is the host of an access point",
                       plain +
                           ", and as bucket_name the bucket, or the alias of the access point "

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "config/settings.h"
 
 namespace etcd_snapshot {
 
@@ -57,6 +58,6 @@ std::string host_for_region(const std::string& host, const std::string& region);
 
 // Hosts that look like an endpoint and are none for this agent: S3 Express, access points,
 // Outposts, websites, content delivery. kConfig, whose hint says what to write instead.
-Result<void> check_service(std::string_view host);
+Result<void> check_service(std::string_view host, S3Lookup lookup = S3Lookup::kAuto);
 
 }  // namespace etcd_snapshot

@@ -41,7 +41,7 @@ Result<std::unique_ptr<S3Session>> S3Session::open(const S3Policy& policy,
                                                    HttpFactory make_http) {
   std::unique_ptr<S3Session> session(
       new S3Session(policy, settings, clock, std::move(make_http)));  // its constructor is private
-  ES_TRY(check_service(session->location.host()));
+  ES_TRY(check_service(session->location.host(), settings.lookup));
   if (!settings.ca_file.empty()) {
     ES_ASSIGN(pem, read_roots(settings.ca_file));
     append_pem(session->extra_roots, pem);

@@ -72,7 +72,7 @@ bool is_told_by_etag(const S3Session& session, const ObjectInfo& info) {
 // be told from it.
 bool is_other_key(const std::string& wanted, const std::string& told) {
   if (wanted.empty() || told.empty() || contains(wanted, "alias/")) return false;
-  const std::string id = wanted.substr(wanted.rfind('/') + 1);
+  const std::string id = wanted.substr(wanted.find_last_of("/:") + 1);
   return !contains(told, id);
 }
 
@@ -80,7 +80,9 @@ bool is_other_key(const std::string& wanted, const std::string& told) {
 std::string encryption_fault(const S3Settings& settings, const ObjectInfo& info) {
   if (settings.sse.empty()) return {};
   if (info.encryption.empty()) return "the server does not say that it encrypted the object";
-  if (lower(info.encryption) != lower(settings.sse)) {
+  // A server whose own rule is a key service encrypts more than it was asked to.
+  const bool more = settings.sse == "AES256" && info.encryption.starts_with("aws:kms");
+  if (!more && lower(info.encryption) != lower(settings.sse)) {
     return "the server encrypted the object with " + peer_text(info.encryption, 64);
   }
   if (is_other_key(settings.sse_kms_key_id, info.kms_key)) {
@@ -97,6 +99,13 @@ Error not_encrypted(const S3Session& session, std::string message) {
                "ask whoever runs the server how it encrypts; where it does so by itself, or where "
                "the backups may lie there unencrypted, remove sse from [s3]",
                kNotEncrypted);
+}
+
+// An archive class, or a right that is missing: not that there is nothing, or less.
+bool nobody_may_read(const Error& error) {
+  return error.kind == ErrorKind::kRemote && !error.retryable &&
+         (error.s3_code == "AccessDenied" || error.s3_code == "InvalidObjectState" ||
+          error.s3_code.starts_with("KMS."));
 }
 
 // Takes away what this upload left. What became of it, as a sentence goes on.
@@ -164,16 +173,17 @@ Result<ObjectInfo> prove_stored(S3Session& session, S3Client& client, const Sent
                     is_told_by_etag(session, *found);
   if (!told) {
     auto difference = find_difference(client, sent);
-    // What nobody may read (an archive class, a right that is missing).
-    const bool unread = !difference && difference.error().kind == ErrorKind::kRemote &&
-                        !difference.error().retryable && ours;
+    const bool unread = !difference && ours && nobody_may_read(difference.error());
     if (!difference && !unread) return difference.take_error();
     if (difference && *difference) {
+      // Somebody may have written there since the look at it.
+      const auto again = client.head(sent.key);
+      const bool still = ours && again && *again && (*again)->etag == found->etag;
       return other_content(
           session, client, sent,
           fmt::format("holds other bytes than were sent (bytes {} to {} differ)",
                       (*difference)->offset, (*difference)->offset + (*difference)->size - 1),
-          ours);
+          still);
     }
   }
   return check_kept(session, client, sent, answered, std::move(*found));
@@ -190,7 +200,9 @@ Result<ObjectInfo> settle_failure(S3Session& session, S3Client& client, const Se
     const auto difference = find_difference(client, sent);
     if (!difference || *difference) return failure;
   }
-  return check_kept(session, client, sent, {}, **found);
+  // Nobody heard what the server said of it: not to know is no reason to delete.
+  if (!encryption_fault(session.settings, **found).empty()) return failure;
+  return **found;
 }
 
 }  // namespace etcd_snapshot

@@ -8,6 +8,7 @@
 #include <string>
 #include <system_error>
 
+#include "base/stop.h"
 #include "systemd/unicode_print.h"
 
 namespace etcd_snapshot {
@@ -79,7 +80,8 @@ void ExtensionKeeper::repeat() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (!wake_.wait_for(lock, kBetweenMessages, [this] { return ended_; })) {
     const int64_t left = extended_until_us - now_us();
-    if (left > 0) send("EXTEND_TIMEOUT_USEC=" + std::to_string(left));
+    // Asked to stop, TimeoutStopSec= holds.
+    if (left > 0 && !stop_requested()) send("EXTEND_TIMEOUT_USEC=" + std::to_string(left));
   }
 }
 

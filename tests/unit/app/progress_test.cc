@@ -200,7 +200,7 @@ TEST(ServiceProgress, IsPatientForAsLongAsTheSettingsAre) {
   CHECK(longest_silence(Phase::kWait, settings) == 75s);
   CHECK(longest_silence(Phase::kConnect, settings) == 140s);
   CHECK(longest_silence(Phase::kPrune, settings) == 5min);
-  CHECK(longest_silence(Phase::kBucket, settings) == 12min);
+  CHECK(longest_silence(Phase::kBucket, settings) == 35min);
   settings.etcd.stall_timeout_s = 3600;
   settings.etcd.retry_interval_s = 600;
   settings.etcd.endpoints.assign(10, "https://etcd:2379");
