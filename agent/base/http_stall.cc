@@ -39,11 +39,11 @@ bool StallWatch::stalled() {
   all_sent_ = all_sent_ || sent;
   // The time of the whole request may be over long before that of a stall; what arrived in its
   // first moments, of the handshake most likely, says nothing of a peer that is silent since.
-  const int64_t limit_s = request.total_timeout_s > 0
-                              ? std::min<int64_t>(timeout_s, request.total_timeout_s)
-                              : timeout_s;
-  transfer_.peer_talks = received_at_ > Nanoseconds::zero() &&
-                         (now - received_at_) * 4 < std::chrono::seconds(limit_s);
+  const int64_t total_s = request.total_timeout_s;
+  const auto lately = total_s > 0 && total_s < timeout_s
+                          ? std::chrono::milliseconds(total_s * 250)
+                          : std::chrono::milliseconds(timeout_s * 500);
+  transfer_.peer_talks = received_at_ > Nanoseconds::zero() && now - received_at_ < lately;
   if (now - transfer_.progress_at < std::chrono::seconds(timeout_s)) return false;
   transfer_.failure = stall_error(done - begin_);
   return true;

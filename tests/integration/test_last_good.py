@@ -94,6 +94,20 @@ class LastGood(SharedMember):
         self.host.policy = GOOD + "     enabled: false\n"
         self.assertEqual(self.host.run("run").created, [], "off is what is known of it")
 
+    def test_an_old_off_does_not_stand_in_for_a_file_that_says_nothing(self):
+        self.host.policy = GOOD + "      enabled: false\n"
+        self.assertExit(self.host.run("run"), 0)
+        self.host.policy = GOOD.replace("      interval", "    interval").replace("      ret", "    ret")
+        result = self.host.run("run")
+        self.assertExit(result, 78)
+        self.assertEqual(len(result.created), 1, str(result))
+
+    def test_it_is_kept_where_the_snapshot_was_safe_and_something_else_failed(self):
+        os.makedirs(self.host.runtime, exist_ok=True)
+        self.write(os.path.join(self.host.runtime, "state.json"), "}{")
+        self.assertExit(self.host.run("run"), 74)
+        self.assertTrue(self.kept("cluster.yml").startswith(GOOD))
+
     def test_without_one_the_message_ends_with_what_takes_a_snapshot(self):
         result = self.broken("services: [")
         self.assertExit(result, 78)

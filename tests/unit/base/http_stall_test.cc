@@ -61,6 +61,20 @@ TEST(HttpStall, ABodyThatBeginsFastAndThenComesByteByByte) {
   check_is_a_stall(server, "too slow");
 }
 
+// A member that is busy answers the handshake, and then nothing until the time is over.
+TEST(HttpStall, SilenceBehindAHandshakeIsAskedAgain) {
+  request_.stall_timeout_s = 60;
+  request_.total_timeout_s = 3;
+  LoopbackServer server([this](Wire& wire, SeenRequest&) {
+    // Later than the first look at the connection.
+    clock_.sleep_for(600ms);
+    wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
+    for (int i = 0; i < 100 && !over_; ++i) clock_.sleep_for(100ms);
+    return false;
+  });
+  CHECK_TRUE(stall_at(server.url()).retryable);
+}
+
 TEST(HttpStall, SilenceIsAskedAgain) {
   request_.stall_timeout_s = 2;
   LoopbackServer server([this](Wire& wire, SeenRequest&) {

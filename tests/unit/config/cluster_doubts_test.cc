@@ -154,6 +154,8 @@ TEST(ClusterDoubts, AnEmptyBackupConfig) {
   expect_doubt("services:\n  etcd:\n    snapshot: true\n    backup_config:\n    uid: 1\n", "empty");
   expect_doubt(backup("interval_hours: 1\ns3backupconfig:"),
                "s3backupconfig: empty: nothing is uploaded");
+  expect_doubt(backup("interval_hours: 1\nretention: # 720"), "retention: empty");
+  STRCMP_EQUAL("", doubt(backup("retention: null")).c_str());
   STRCMP_EQUAL("", doubt(backup("{}")).c_str());
   STRCMP_EQUAL("", doubt(backup("s3backupconfig: null")).c_str());
 }
@@ -247,6 +249,8 @@ TEST(ClusterDoubts, WhatIsNotReadIsNotJudged) {
       "private_registries: [{user: a\u00a0b}]\nservices: {etcd: {backup_config: {interval_hours: "
       "12}}}\n",
       "addons: |-\n  backup_config:\n  \tinterval_hours: 1\u00a0\n"
+      "services: {etcd: {backup_config: {interval_hours: 12}}}\n",
+      "rancher: {url: x}\nservices_of_ours: 1\n"
       "services: {etcd: {backup_config: {interval_hours: 12}}}\n",
       "notes\uff1a: x\nservices: {etcd: {backup_config: {interval_hours: 12}}}\n",
       // Merged or aliased, they are read where they belong.

@@ -196,6 +196,20 @@ TEST(UploadOutcome, BelievesTheServerOfWhatNobodyMayRead) {
   }
 }
 
+// Metadata without data behind it, or less of it than HEAD says, is not what nobody may read.
+TEST(UploadOutcome, BelievesNoServerOfWhatIsNotThere) {
+  s3.makes_etag = [](const std::string&) { return std::string("opaque-2"); };
+  for (const FakeAnswer& refusal : {s3_error(404, "NoSuchKey"), s3_error(416, "InvalidRange")}) {
+    s3.buckets["backups"].clear();
+    s3.before = [&](const FakeCall& call) -> std::optional<FakeAnswer> {
+      if (call.operation != "GetObject") return std::nullopt;
+      return refusal;
+    };
+    CHECK_FALSE(send(2 * kPart).ok());
+    CHECK_TRUE(s3.has("p1/a.zip"));
+  }
+}
+
 TEST(UploadOutcome, ComparesNoDigestWhereAKeyServiceEncrypts) {
   lab.settings.sse = "aws:kms";
   s3.after = [this](const FakeCall& call) -> std::optional<FakeAnswer> {
