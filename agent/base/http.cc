@@ -159,9 +159,18 @@ class CurlClient final : public HttpClient {
 
   Result<void> perform(const HttpRequest& request, HttpResponse& response,
                        ByteSink& body) override {
-    bool again = false;
-    ES_TRY(perform_once(request, response, body, again));
-    return again ? perform_once(request, response, body, again) : Result<void>();
+    // A server may answer before it has read the request, and reset the stream then (RFC 9113, 8.1).
+    // Where the reset comes while the request is sent, libcurl drops the answer; it is a race, which
+    // the next try does not lose as a rule.
+    constexpr int kLostAnswers = 3;
+    for (int lost = 0;; ++lost) {
+      bool again = false;
+      auto done = perform_once(request, response, body, again);
+      if (again) return perform_once(request, response, body, again);
+      const bool dropped = !done && done.error().code == CURLE_HTTP2_STREAM &&
+                           request.version == HttpVersion::kHttp2 && response.status == 0;
+      if (!dropped || lost == kLostAnswers) return done;
+    }
   }
 
  private:
