@@ -11,6 +11,7 @@
 
 #include "archive/writer.h"
 #include "archive/zip_format.h"
+#include "base/files.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -44,13 +45,11 @@ struct Source {
 
   // The next bytes; none at the end of the file.
   Result<Bytes> read() {
-    for (;;) {
-      const ssize_t count = pread(fd, buffer.data(), buffer.size(), offset);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the archive");
-      offset += count;
-      return Bytes(buffer.data(), static_cast<size_t>(count));
-    }
+    const ssize_t count =
+        uninterrupted([&] { return pread(fd, buffer.data(), buffer.size(), offset); });
+    if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the archive");
+    offset += count;
+    return Bytes(buffer.data(), static_cast<size_t>(count));
   }
 };
 

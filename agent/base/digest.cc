@@ -11,6 +11,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/files.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -136,8 +138,8 @@ Result<void> read_range(int fd, int64_t offset, int64_t size, const GoOn& go_on,
     if (go_on) ES_TRY(go_on());
     const auto wanted =
         static_cast<size_t>(std::min<int64_t>(size - done, static_cast<int64_t>(buffer.size())));
-    const ssize_t got = pread(fd, buffer.data(), wanted, offset + done);
-    if (got < 0 && errno == EINTR) continue;
+    const ssize_t got =
+        uninterrupted([&] { return pread(fd, buffer.data(), wanted, offset + done); });
     if (got < 0) return system_error(ErrorKind::kStorage, "cannot read", "a file for its digest");
     if (got == 0) {
       return Error{ErrorKind::kStorage,

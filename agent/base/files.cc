@@ -81,8 +81,7 @@ Result<std::string> read_file_at(int dir_fd, const std::string& name, ErrorKind 
 
 Result<void> write_all(int fd, Bytes bytes, std::string_view subject) {
   while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
+    const ssize_t count = uninterrupted([&] { return write(fd, bytes.data(), bytes.size()); });
     if (count < 0) return system_error(ErrorKind::kStorage, "cannot write", subject);
     bytes = bytes.subspan(static_cast<size_t>(count));
   }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/errno_hint.h"
+#include "base/files.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -39,10 +40,8 @@ size_t read_body(Transfer& transfer, char* buffer, size_t wanted) {
   if (!file) {
     return transfer.request.body.copy(buffer, wanted, static_cast<size_t>(transfer.sent_bytes));
   }
-  ssize_t got = 0;
-  do {
-    got = pread(file->fd, buffer, wanted, file->offset + transfer.sent_bytes);
-  } while (got < 0 && errno == EINTR);
+  const ssize_t got = uninterrupted(
+      [&] { return pread(file->fd, buffer, wanted, file->offset + transfer.sent_bytes); });
   if (got > 0) return static_cast<size_t>(got);
   const int errnum = errno;
   transfer.failure = short_file(*file, transfer.sent_bytes);
