@@ -13,7 +13,7 @@ Error not_expected(const std::string& path, std::string_view expected) {
   return {ErrorKind::kConfig, fmt::format("{}: not {}", path, expected), "", false, 0};
 }
 
-// The value of a key; undefined where `node` is no map or has no such key.
+// The value of a key; undefined where `node` is not a map or has no such key.
 YAML::Node value_of(const YAML::Node& node, const char* key) {
   return node.IsMap() ? node[key] : YAML::Node(YAML::NodeType::Undefined);
 }
