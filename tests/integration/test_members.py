@@ -21,7 +21,13 @@ class Choice(Case):
         """Gives every member another peer address while `lonely` stands still, which hears nothing of it."""
         lonely.process.send_signal(signal.SIGSTOP)
         first, second = others
-        first.wait_healthy()  # a new leader may be needed
+        # What goes into a connection that is open waits for `lonely` there: the others open new ones, of which the
+        # first change takes away the address.
+        for member in others:
+            member.stop(signal.SIGKILL)  # no leadership is offered to `lonely`
+        for member in others:
+            member.start([lonely, *others], wait=False)
+        first.wait_healthy()
         identities = {name: identity for identity, _, name in
                       (line.split(", ")[:3] for line in first.ctl("member", "list").splitlines())}
         for member, asked in ((lonely, first), (second, first), (first, second)):
