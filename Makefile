@@ -85,11 +85,11 @@ s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
-app_SRC := agent/snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
-	agent/certificates.cc agent/report.cc agent/metrics.cc agent/run_metrics.cc agent/news.cc agent/cycle.cc \
+app_SRC := agent/run/take_snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
+	agent/run/certificates.cc agent/run/report.cc agent/metrics.cc agent/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
-	agent/commands/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
+	agent/run/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
 	agent/commands/check_bucket.cc agent/commands/check_write.cc agent/commands/findings.cc \
 	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_bucket.cc \
 	agent/commands/status_verdict.cc agent/commands/status_words.cc
@@ -133,8 +133,8 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
-	tests/unit/app/snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
-	tests/unit/app/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
+	tests/unit/run/take_snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
+	tests/unit/run/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
 	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
 	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \

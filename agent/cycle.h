@@ -1,7 +1,7 @@
 // One activation: what the timer starts. Readable from top to bottom in cycle.cc.
 #pragma once
 
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

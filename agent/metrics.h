@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

@@ -8,12 +8,12 @@
 #include <set>
 #include <string>
 
-#include "context.h"
+#include "run/context.h"
 #include "remote_prune.h"
 #include "s3/bucket.h"
 #include "s3/ledger.h"
 #include "s3/upload.h"
-#include "snapshot.h"
+#include "run/take_snapshot.h"
 
 namespace etcd_snapshot {
 

@@ -8,7 +8,7 @@
 #include "base/go_duration.h"
 #include "offsite.h"
 #include "prune.h"
-#include "report.h"
+#include "run/report.h"
 #include "store/history.h"
 #include "systemd/message_ids.h"
 

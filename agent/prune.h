@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "context.h"
+#include "run/context.h"
 #include "etcd/client.h"
 #include "store/directory.h"
 #include "store/history.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "context.h"
+#include "run/context.h"
 #include "s3/bucket.h"
 #include "store/history.h"
 #include "store/retention.h"

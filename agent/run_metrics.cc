@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "certificates.h"
+#include "run/certificates.h"
 #include "store/directory.h"
 #include "store/ownership.h"
 #include "systemd/message_ids.h"

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "context.h"
+#include "run/context.h"
 #include "metrics.h"
 
 namespace etcd_snapshot {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "commands/findings.h"
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "config/load.h"
-#include "context.h"
+#include "run/context.h"
 #include "systemd/unit_state.h"
 
 namespace etcd_snapshot {

@@ -4,7 +4,7 @@
 
 #include "archive/writer.h"
 #include "offsite.h"
-#include "report.h"
+#include "run/report.h"
 #include "s3/ledger.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"

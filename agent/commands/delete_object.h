@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

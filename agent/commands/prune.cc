@@ -8,9 +8,9 @@
 #include "base/human.h"
 #include "commands/commands.h"
 #include "commands/table.h"
-#include "news.h"
+#include "run/announcements.h"
 #include "offsite.h"
-#include "report.h"
+#include "run/report.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 

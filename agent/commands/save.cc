@@ -1,8 +1,8 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "offsite.h"
-#include "report.h"
-#include "snapshot.h"
+#include "run/report.h"
+#include "run/take_snapshot.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

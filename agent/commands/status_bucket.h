@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "commands/status_verdict.h"
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

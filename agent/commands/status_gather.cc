@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/go_duration.h"
-#include "certificates.h"
+#include "run/certificates.h"
 #include "commands/status_bucket.h"
-#include "news.h"
+#include "run/announcements.h"
 #include "prune.h"
 #include "store/lock.h"
 #include "store/ownership.h"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "commands/status_verdict.h"
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

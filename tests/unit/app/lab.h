@@ -16,7 +16,7 @@
 #include "archive/reader.h"
 #include "archive/writer.h"
 #include "base/files.h"
-#include "context.h"
+#include "run/context.h"
 #include "store/directory.h"
 #include "store/run_state.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "archive/manifest.h"
-#include "context.h"
+#include "run/context.h"
 #include "etcd/connect.h"
 #include "store/directory.h"
 

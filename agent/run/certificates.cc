@@ -1,4 +1,4 @@
-#include "certificates.h"
+#include "run/certificates.h"
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "context.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

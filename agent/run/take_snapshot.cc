@@ -1,4 +1,4 @@
-#include "snapshot.h"
+#include "run/take_snapshot.h"
 
 #include <fmt/format.h>
 

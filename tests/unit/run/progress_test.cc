@@ -1,11 +1,11 @@
-#include "commands/progress.h"
+#include "run/progress.h"
 
 #include "store/lock.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "lab.h"
+#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

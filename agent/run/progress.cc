@@ -1,4 +1,4 @@
-#include "commands/progress.h"
+#include "run/progress.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
 // caller's.
 #pragma once
 
-#include "context.h"
+#include "run/context.h"
 #include "store/run_state.h"
 
 namespace etcd_snapshot {

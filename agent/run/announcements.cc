@@ -1,4 +1,4 @@
-#include "news.h"
+#include "run/announcements.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 
 #include "base/result.h"
 #include "prune.h"
-#include "snapshot.h"
+#include "run/take_snapshot.h"
 #include "systemd/log.h"
 
 namespace etcd_snapshot {
