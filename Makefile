@@ -73,8 +73,8 @@ etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agen
 archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \
 	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc \
 	agent/archive/manifest_reader.cc
-store_SRC := agent/store/names.cc agent/store/retention.cc agent/store/open_directory.cc \
-	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/history.cc agent/store/lock.cc \
+store_SRC := agent/store/names.cc agent/pruning/retention.cc agent/store/open_directory.cc \
+	agent/store/directory.cc agent/store/partial_snapshot.cc agent/pruning/history.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc \
 	agent/store/ownership.cc
 s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/s3/answers.cc agent/s3/xml.cc \
@@ -85,7 +85,7 @@ s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
-app_SRC := agent/run/take_snapshot.cc agent/prune.cc agent/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
+app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
 	agent/run/certificates.cc agent/run/report.cc agent/metrics.cc agent/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
@@ -117,9 +117,9 @@ archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_tes
 	tests/unit/archive/zip_writer_test.cc tests/unit/archive/zstd_writer_test.cc \
 	tests/unit/archive/writer_test.cc tests/unit/archive/reader_test.cc \
 	tests/unit/archive/hostile_test.cc
-store_TEST := tests/unit/store/names_test.cc tests/unit/store/retention_test.cc \
+store_TEST := tests/unit/store/names_test.cc tests/unit/pruning/retention_test.cc \
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
-	tests/unit/store/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
+	tests/unit/pruning/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc \
 	tests/unit/store/ownership_test.cc \
 	tests/unit/store/unread_test.cc tests/tools/faults.cc
@@ -135,8 +135,8 @@ systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_tes
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
 	tests/unit/run/take_snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
 	tests/unit/run/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
-	tests/unit/app/offsite_prune_test.cc tests/unit/app/remote_prune_test.cc \
-	tests/unit/app/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
+	tests/unit/app/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
+	tests/unit/pruning/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
 	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
 	tests/unit/app/status_verdict_test.cc \

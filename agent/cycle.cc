@@ -9,7 +9,7 @@
 #include "base/human.h"
 #include "run/announcements.h"
 #include "offsite.h"
-#include "prune.h"
+#include "pruning/local_prune.h"
 #include "run/report.h"
 #include "run_metrics.h"
 #include "run/take_snapshot.h"

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "run/context.h"
-#include "remote_prune.h"
+#include "pruning/remote_prune.h"
 #include "s3/bucket.h"
 #include "s3/ledger.h"
 #include "s3/upload.h"

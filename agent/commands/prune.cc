@@ -1,4 +1,4 @@
-#include "prune.h"
+#include "pruning/local_prune.h"
 
 #include <fmt/format.h>
 

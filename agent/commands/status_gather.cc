@@ -6,7 +6,7 @@
 #include "run/certificates.h"
 #include "commands/status_bucket.h"
 #include "run/announcements.h"
-#include "prune.h"
+#include "pruning/local_prune.h"
 #include "store/lock.h"
 #include "store/ownership.h"
 #include "store/run_state.h"

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "store/directory.h"
-#include "store/history.h"
+#include "pruning/history.h"
 #include "store/ownership.h"
 #include "systemd/unit_state.h"
 

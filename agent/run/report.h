@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "prune.h"
+#include "pruning/local_prune.h"
 #include "run/take_snapshot.h"
 #include "systemd/log.h"
 

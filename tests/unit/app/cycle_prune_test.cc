@@ -3,7 +3,7 @@
 #include "commands/commands.h"
 #include "cycle.h"
 #include "lab.h"
-#include "prune.h"
+#include "pruning/local_prune.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 #include "systemd/message_ids.h"

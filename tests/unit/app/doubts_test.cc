@@ -5,7 +5,7 @@
 #include "config/load.h"
 #include "cycle.h"
 #include "lab.h"
-#include "store/retention.h"
+#include "pruning/retention.h"
 
 #include <CppUTest/TestHarness.h>
 

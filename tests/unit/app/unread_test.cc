@@ -5,7 +5,7 @@
 #include "commands/commands.h"
 #include "cycle.h"
 #include "lab.h"
-#include "store/history.h"
+#include "pruning/history.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

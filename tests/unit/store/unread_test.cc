@@ -11,7 +11,7 @@
 #include "archive/writer.h"
 #include "scratch.h"
 #include "store/directory.h"
-#include "store/history.h"
+#include "pruning/history.h"
 
 #include <CppUTest/TestHarness.h>
 

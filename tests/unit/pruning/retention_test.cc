@@ -1,4 +1,4 @@
-#include "store/retention.h"
+#include "pruning/retention.h"
 
 #include <algorithm>
 #include <random>

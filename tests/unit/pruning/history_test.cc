@@ -1,9 +1,9 @@
-#include "store/history.h"
+#include "pruning/history.h"
 
 #include <algorithm>
 #include <string>
 
-#include "scratch.h"
+#include "../store/scratch.h"
 
 #include <CppUTest/TestHarness.h>
 

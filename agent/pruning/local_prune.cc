@@ -1,4 +1,4 @@
-#include "prune.h"
+#include "pruning/local_prune.h"
 
 #include "store/ownership.h"
 #include "systemd/message_ids.h"

@@ -1,4 +1,4 @@
-// Pruning the bucket: the rules of store/retention.h over a list that comes page by page, in
+// Pruning the bucket: the rules of pruning/retention.h over a list that comes page by page, in
 // constant memory. What is decided from what is known so far holds whatever comes later: a newer
 // snapshot can only make more of the others superfluous. `run` and `prune` both use it.
 #pragma once
@@ -11,8 +11,8 @@
 
 #include "run/context.h"
 #include "s3/bucket.h"
-#include "store/history.h"
-#include "store/retention.h"
+#include "pruning/history.h"
+#include "pruning/retention.h"
 
 namespace etcd_snapshot {
 
@@ -24,7 +24,7 @@ class RemotePruner {
     // measured by. Without one nothing goes. Need not come in a page.
     std::optional<RemoteObject> anchor;
     // Of the anchor, or of the newest proven one here: where an object is of another cluster or of
-    // a later revision, it and all that would go with it stay (store/history.h). Asked is each
+    // a later revision, it and all that would go with it stay (pruning/history.h). Asked is each
     // object of a call of up to 20; of a larger one 20, evenly over their time and with the oldest
     // and the newest, and what lies between two of them goes unasked. nullopt: no such guard.
     std::optional<Manifest> own;

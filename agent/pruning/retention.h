@@ -44,7 +44,7 @@ struct RetentionState {
   UnixSeconds now;
   bool proven_this_cycle = false;  // the newest snapshot was taken and proven just now
   bool cluster_healthy = true;
-  bool frozen = false;       // the history guard (store/history.h)
+  bool frozen = false;       // the history guard (pruning/history.h)
   bool doubt = false;        // the configuration, or something all decisions rest on, is in doubt
   bool clock_hold = false;   // the clock was set ahead a while ago: ages are not to be trusted
   bool space_short = false;  // entries the bucket lacks may go too

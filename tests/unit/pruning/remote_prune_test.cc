@@ -1,11 +1,11 @@
 // Pruning the bucket page by page: the same decisions as over the whole list, in batches.
-#include "remote_prune.h"
+#include "pruning/remote_prune.h"
 
 #include <random>
 #include <set>
 
-#include "lab.h"
-#include "prune.h"
+#include "../lab.h"
+#include "pruning/local_prune.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>

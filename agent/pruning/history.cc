@@ -1,4 +1,4 @@
-#include "store/history.h"
+#include "pruning/history.h"
 
 #include <algorithm>
 #include <map>

@@ -1,6 +1,6 @@
 // The history guard in the bucket: what may be the last good copy of another cluster stays.
-#include "lab.h"
-#include "remote_prune.h"
+#include "../lab.h"
+#include "pruning/remote_prune.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -1,10 +1,10 @@
-#include "remote_prune.h"
+#include "pruning/remote_prune.h"
 
 #include <algorithm>
 #include <map>
 #include <set>
 
-#include "prune.h"
+#include "pruning/local_prune.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {

@@ -1,5 +1,5 @@
 // Pruning the local directory: what the policy says of what lies there, and doing it. `run` and
-// `prune` both use it; the rules themselves are in store/retention.h and store/history.h.
+// `prune` both use it; the rules themselves are in pruning/retention.h and pruning/history.h.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 #include "run/context.h"
 #include "etcd/client.h"
 #include "store/directory.h"
-#include "store/history.h"
-#include "store/retention.h"
+#include "pruning/history.h"
+#include "pruning/retention.h"
 
 namespace etcd_snapshot {
 
