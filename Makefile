@@ -81,11 +81,11 @@ s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
 	agent/s3/session.cc agent/s3/client.cc agent/s3/objects.cc agent/s3/send.cc agent/s3/settle.cc \
-	agent/s3/upload.cc agent/s3/stored.cc agent/s3/bucket.cc agent/s3/ledger.cc
+	agent/s3/upload.cc agent/s3/stored.cc agent/s3/bucket.cc agent/offsite/ledger.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
-app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc agent/offsite.cc agent/offsite_tidy.cc \
+app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc agent/offsite/offsite.cc agent/offsite/reconcile.cc \
 	agent/run/certificates.cc agent/run/report.cc agent/metrics.cc agent/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
@@ -128,14 +128,14 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
 	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc tests/unit/s3/dialects_test.cc \
-	tests/unit/s3/bucket_test.cc tests/unit/s3/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
+	tests/unit/s3/bucket_test.cc tests/unit/offsite/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
 	tests/unit/run/take_snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
 	tests/unit/run/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
-	tests/unit/app/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
+	tests/unit/offsite/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
 	tests/unit/pruning/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
 	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \

@@ -8,7 +8,7 @@
 #include "base/exit_code.h"
 #include "base/human.h"
 #include "run/announcements.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "pruning/local_prune.h"
 #include "run/report.h"
 #include "run_metrics.h"

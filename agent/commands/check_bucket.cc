@@ -5,7 +5,7 @@
 #include "base/human.h"
 #include "base/x509.h"
 #include "commands/check_write.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "store/names.h"
 
 namespace etcd_snapshot {

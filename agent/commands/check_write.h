@@ -4,7 +4,7 @@
 #pragma once
 
 #include "commands/findings.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 
 namespace etcd_snapshot {
 

@@ -9,7 +9,7 @@
 #include "commands/commands.h"
 #include "commands/table.h"
 #include "run/announcements.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "run/report.h"
 #include "store/lock.h"
 #include "store/run_state.h"

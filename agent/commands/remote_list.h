@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "offsite.h"
+#include "offsite/offsite.h"
 
 namespace etcd_snapshot {
 

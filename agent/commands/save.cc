@@ -1,6 +1,6 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "run/report.h"
 #include "run/take_snapshot.h"
 #include "store/lock.h"

@@ -6,7 +6,7 @@
 #include "commands/commands.h"
 #include "cycle.h"
 #include "lab.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>

@@ -2,7 +2,7 @@
 #include "commands/commands.h"
 #include "commands/status_gather.h"
 #include "lab.h"
-#include "s3/ledger.h"
+#include "offsite/ledger.h"
 
 #include <CppUTest/TestHarness.h>
 

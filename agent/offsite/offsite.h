@@ -11,7 +11,7 @@
 #include "run/context.h"
 #include "pruning/remote_prune.h"
 #include "s3/bucket.h"
-#include "s3/ledger.h"
+#include "offsite/ledger.h"
 #include "s3/upload.h"
 #include "run/take_snapshot.h"
 

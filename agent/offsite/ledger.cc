@@ -1,4 +1,4 @@
-#include "s3/ledger.h"
+#include "offsite/ledger.h"
 
 #include <fcntl.h>
 

@@ -2,7 +2,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>

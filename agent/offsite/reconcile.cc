@@ -6,7 +6,7 @@
 
 #include "base/files.h"
 #include "base/go_duration.h"
-#include "offsite.h"
+#include "offsite/offsite.h"
 #include "pruning/local_prune.h"
 #include "run/report.h"
 #include "pruning/history.h"

@@ -1,4 +1,4 @@
-#include "offsite.h"
+#include "offsite/offsite.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
