@@ -86,7 +86,7 @@ systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/syst
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
 app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc agent/offsite/offsite.cc agent/offsite/reconcile.cc \
-	agent/run/certificates.cc agent/run/report.cc agent/metrics.cc agent/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
+	agent/run/certificates.cc agent/run/report.cc agent/metrics/metrics.cc agent/metrics/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
 	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/run/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
@@ -140,7 +140,7 @@ app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc test
 	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
 	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
 	tests/unit/app/status_verdict_test.cc \
-	tests/unit/app/metrics_test.cc tests/unit/app/run_metrics_test.cc \
+	tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metrics_test.cc \
 	tests/unit/app/check_test.cc tests/unit/fakes/certificates.cc \
 	tests/unit/app/unread_test.cc tests/tools/faults.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \

@@ -11,7 +11,7 @@
 #include "offsite/offsite.h"
 #include "pruning/local_prune.h"
 #include "run/report.h"
-#include "run_metrics.h"
+#include "metrics/run_metrics.h"
 #include "run/take_snapshot.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"

@@ -13,7 +13,7 @@
 #include "config/last_good.h"
 #include "config/s3_policy.h"
 #include "run/report.h"
-#include "run_metrics.h"
+#include "metrics/run_metrics.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 #include "systemd/journal.h"

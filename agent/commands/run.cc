@@ -1,7 +1,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "run_metrics.h"
+#include "metrics/run_metrics.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 #include "systemd/message_ids.h"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-SOURCE = pathlib.Path("agent/metrics.cc")
+SOURCE = pathlib.Path("agent/metrics/metrics.cc")
 PAGE = pathlib.Path("man/etcd-snapshot.8")
 README = pathlib.Path("README.md")
 RULES = pathlib.Path("etc/prometheus/etcd-snapshot.rules.yml")

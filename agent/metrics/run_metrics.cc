@@ -1,4 +1,4 @@
-#include "run_metrics.h"
+#include "metrics/run_metrics.h"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
 // What a run tells Prometheus, whatever becomes of it.
-#include "run_metrics.h"
+#include "metrics/run_metrics.h"
 
 #include "../fakes/certificates.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "run/context.h"
-#include "metrics.h"
+#include "metrics/metrics.h"
 
 namespace etcd_snapshot {
 
