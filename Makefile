@@ -91,8 +91,8 @@ app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
 	agent/run/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
 	agent/commands/check_bucket.cc agent/commands/check_write.cc agent/commands/findings.cc \
-	agent/commands/status.cc agent/commands/status_gather.cc agent/commands/status_bucket.cc \
-	agent/commands/status_verdict.cc agent/commands/status_words.cc
+	agent/commands/status/status.cc agent/commands/status/gather.cc agent/commands/status/bucket.cc \
+	agent/commands/status/verdict.cc agent/commands/status/words.cc
 MODULES := app systemd s3 store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
@@ -133,15 +133,15 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
 app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
-	tests/unit/run/take_snapshot_test.cc tests/unit/app/commands_test.cc tests/unit/app/table_test.cc \
+	tests/unit/run/take_snapshot_test.cc tests/unit/commands/commands_test.cc tests/unit/commands/table_test.cc \
 	tests/unit/run/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
 	tests/unit/offsite/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
-	tests/unit/pruning/remote_history_test.cc tests/unit/app/commands_bucket_test.cc \
-	tests/unit/app/commands_list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
-	tests/unit/app/status_test.cc tests/unit/app/status_bucket_test.cc \
-	tests/unit/app/status_verdict_test.cc \
+	tests/unit/pruning/remote_history_test.cc tests/unit/commands/bucket_test.cc \
+	tests/unit/commands/list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
+	tests/unit/commands/status/status_test.cc tests/unit/commands/status/bucket_test.cc \
+	tests/unit/commands/status/verdict_test.cc \
 	tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metrics_test.cc \
-	tests/unit/app/check_test.cc tests/unit/fakes/certificates.cc \
+	tests/unit/commands/check_test.cc tests/unit/fakes/certificates.cc \
 	tests/unit/app/unread_test.cc tests/tools/faults.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc

@@ -10,7 +10,7 @@
 #include "commands/check_bucket.h"
 #include "commands/commands.h"
 #include "commands/findings.h"
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 #include "etcd/connect.h"
 #include "run/announcements.h"
 #include "pruning/local_prune.h"

@@ -36,7 +36,7 @@ int command_check(Context& context, const ConfigPaths& paths,
                   const std::optional<Error>& config_error, bool write = false);
 
 // How it stands, for people, programs and monitoring systems; its exit codes are theirs: 0 ok, 1
-// warning, 2 critical, 3 unknown (commands/status_verdict.h). Changes nothing. `config_error` as
+// warning, 2 critical, 3 unknown (commands/status/verdict.h). Changes nothing. `config_error` as
 // above; without any settings at all, the directory in `context` is empty.
 struct StatusOptions {
   bool json = false;

@@ -2,7 +2,7 @@
 // cycle and by hand, whenever it happens.
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "commands/status_gather.h"
+#include "commands/status/gather.h"
 #include "cycle.h"
 #include "lab.h"
 

@@ -1,7 +1,7 @@
 // What a configuration in doubt does: it costs no backup and deletes nothing.
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 #include "config/load.h"
 #include "cycle.h"
 #include "lab.h"

@@ -1,10 +1,10 @@
-#include "commands/status_gather.h"
+#include "commands/status/gather.h"
 
 #include <algorithm>
 
 #include "base/go_duration.h"
 #include "run/certificates.h"
-#include "commands/status_bucket.h"
+#include "commands/status/bucket.h"
 #include "run/announcements.h"
 #include "pruning/local_prune.h"
 #include "store/lock.h"

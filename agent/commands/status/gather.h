@@ -2,7 +2,7 @@
 // and in what systemd says. Takes no lock, changes nothing, and keeps no list of the bucket.
 #pragma once
 
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 #include "run/context.h"
 
 namespace etcd_snapshot {

@@ -3,7 +3,7 @@
 
 #include "base/exit_code.h"
 #include "base/json.h"
-#include "lab.h"
+#include "../lab.h"
 #include "store/lock.h"
 
 #include <CppUTest/TestHarness.h>

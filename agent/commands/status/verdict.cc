@@ -1,4 +1,4 @@
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/exit_code.h"
 #include "base/human.h"
-#include "commands/status_words.h"
+#include "commands/status/words.h"
 
 namespace etcd_snapshot {
 namespace {

@@ -7,7 +7,7 @@
 #include "base/go_duration.h"
 #include "base/human.h"
 #include "commands/commands.h"
-#include "commands/status_gather.h"
+#include "commands/status/gather.h"
 #include "config/value.h"
 
 namespace etcd_snapshot {

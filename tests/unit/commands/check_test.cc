@@ -5,7 +5,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

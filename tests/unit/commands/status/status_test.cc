@@ -1,10 +1,10 @@
 // status: what it finds in directory, bucket and state, and how it says so.
 #include <nlohmann/json.hpp>
 
-#include "../fakes/certificates.h"
+#include "../../fakes/certificates.h"
 #include "commands/commands.h"
-#include "commands/status_gather.h"
-#include "lab.h"
+#include "commands/status/gather.h"
+#include "../../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

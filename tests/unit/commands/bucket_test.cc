@@ -2,7 +2,7 @@
 #include "../text.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "lab.h"
+#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

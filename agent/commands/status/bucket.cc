@@ -1,4 +1,4 @@
-#include "commands/status_bucket.h"
+#include "commands/status/bucket.h"
 
 #include <fmt/format.h>
 

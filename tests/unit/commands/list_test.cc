@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "commands/commands.h"
 #include "commands/table.h"
-#include "lab.h"
+#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 #include "run/context.h"
 
 namespace etcd_snapshot {

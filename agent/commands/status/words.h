@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 
 namespace etcd_snapshot {
 

@@ -1,4 +1,4 @@
-#include "commands/status_words.h"
+#include "commands/status/words.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // What `status` makes of facts: every state of a host, its word and its reasons.
-#include "commands/status_verdict.h"
+#include "commands/status/verdict.h"
 
-#include "../store/scratch.h"
+#include "../../store/scratch.h"
 
 #include <CppUTest/TestHarness.h>
 
