@@ -132,17 +132,17 @@ s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/u
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
-app_TEST := tests/unit/app/cycle_test.cc tests/unit/app/cycle_prune_test.cc tests/unit/app/doubts_test.cc \
+app_TEST := tests/unit/cycle/cycle_test.cc tests/unit/cycle/cycle_prune_test.cc tests/unit/cycle/doubts_test.cc \
 	tests/unit/run/take_snapshot_test.cc tests/unit/commands/commands_test.cc tests/unit/commands/table_test.cc \
-	tests/unit/run/progress_test.cc tests/unit/app/offsite_cycle_test.cc \
+	tests/unit/run/progress_test.cc tests/unit/cycle/offsite_cycle_test.cc \
 	tests/unit/offsite/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
 	tests/unit/pruning/remote_history_test.cc tests/unit/commands/bucket_test.cc \
-	tests/unit/commands/list_test.cc tests/unit/app/locks_test.cc tests/unit/app/clock_test.cc \
+	tests/unit/commands/list_test.cc tests/unit/cycle/locks_test.cc tests/unit/cycle/clock_test.cc \
 	tests/unit/commands/status/status_test.cc tests/unit/commands/status/bucket_test.cc \
 	tests/unit/commands/status/verdict_test.cc \
 	tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metrics_test.cc \
 	tests/unit/commands/check_test.cc tests/unit/fakes/certificates.cc \
-	tests/unit/app/unread_test.cc tests/tools/faults.cc \
+	tests/unit/cycle/unread_test.cc tests/tools/faults.cc \
 	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
 

@@ -4,7 +4,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "pruning/history.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"

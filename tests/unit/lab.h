@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "../fakes/clock.h"
-#include "../fakes/etcd.h"
-#include "../fakes/log.h"
-#include "../fakes/s3.h"
-#include "../store/scratch.h"
+#include "fakes/clock.h"
+#include "fakes/etcd.h"
+#include "fakes/log.h"
+#include "fakes/s3.h"
+#include "store/scratch.h"
 #include "archive/reader.h"
 #include "archive/writer.h"
 #include "base/files.h"

@@ -4,7 +4,7 @@
 #include "commands/commands.h"
 #include "commands/status/gather.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

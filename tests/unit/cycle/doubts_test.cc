@@ -4,7 +4,7 @@
 #include "commands/status/verdict.h"
 #include "config/load.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "pruning/retention.h"
 
 #include <CppUTest/TestHarness.h>

@@ -2,7 +2,7 @@
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "pruning/local_prune.h"
 #include "store/lock.h"
 #include "store/run_state.h"

@@ -5,7 +5,7 @@
 #include "base/stop.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "lab.h"
+#include "../lab.h"
 #include "offsite/offsite.h"
 #include "systemd/message_ids.h"
 

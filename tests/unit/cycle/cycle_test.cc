@@ -5,7 +5,7 @@
 #include "base/exit_code.h"
 #include "base/stop.h"
 #include "commands/commands.h"
-#include "lab.h"
+#include "../lab.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 
