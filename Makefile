@@ -73,27 +73,32 @@ etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agen
 archive_SRC := agent/archive/manifest.cc agent/archive/proof.cc agent/archive/writer.cc \
 	agent/archive/zip_writer.cc agent/archive/zstd_writer.cc agent/archive/reader.cc \
 	agent/archive/manifest_reader.cc
-store_SRC := agent/store/names.cc agent/pruning/retention.cc agent/store/open_directory.cc \
-	agent/store/directory.cc agent/store/partial_snapshot.cc agent/pruning/history.cc agent/store/lock.cc \
+store_SRC := agent/store/names.cc agent/store/open_directory.cc \
+	agent/store/directory.cc agent/store/partial_snapshot.cc agent/store/lock.cc \
 	agent/store/pki_bundle.cc agent/store/space.cc agent/store/run_state.cc \
 	agent/store/ownership.cc
 s3_SRC := agent/s3/signature.cc agent/s3/address.cc agent/s3/providers.cc agent/s3/answers.cc agent/s3/xml.cc \
 	agent/s3/explain.cc agent/s3/explain_network.cc agent/s3/meanings.cc agent/s3/wire_text.cc \
 	agent/s3/credentials.cc agent/s3/metadata_credentials.cc agent/s3/web_identity.cc \
 	agent/s3/session.cc agent/s3/client.cc agent/s3/objects.cc agent/s3/send.cc agent/s3/settle.cc \
-	agent/s3/upload.cc agent/s3/stored.cc agent/s3/bucket.cc agent/offsite/ledger.cc
+	agent/s3/upload.cc agent/s3/stored.cc agent/s3/bucket.cc
 systemd_SRC := agent/systemd/logrus.cc agent/systemd/unicode_print.cc agent/systemd/journal.cc agent/systemd/notify.cc \
 	agent/systemd/unit_state.cc \
 	agent/systemd/schedule.cc
-app_SRC := agent/run/take_snapshot.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc agent/offsite/offsite.cc agent/offsite/reconcile.cc \
-	agent/run/certificates.cc agent/run/report.cc agent/metrics/metrics.cc agent/metrics/run_metrics.cc agent/run/announcements.cc agent/cycle.cc \
-	agent/commands/run.cc agent/commands/save.cc agent/commands/list.cc agent/commands/prune.cc \
-	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/check.cc agent/commands/table.cc \
-	agent/run/progress.cc agent/commands/print_error.cc agent/commands/remote_list.cc \
-	agent/commands/check_bucket.cc agent/commands/check_write.cc agent/commands/findings.cc \
-	agent/commands/status/status.cc agent/commands/status/gather.cc agent/commands/status/bucket.cc \
+run_SRC := agent/run/announcements.cc agent/run/certificates.cc agent/run/progress.cc \
+	agent/run/report.cc agent/run/take_snapshot.cc
+pruning_SRC := agent/pruning/history.cc agent/pruning/local_prune.cc agent/pruning/remote_prune.cc \
+	agent/pruning/retention.cc
+metrics_SRC := agent/metrics/metrics.cc agent/metrics/run_metrics.cc
+offsite_SRC := agent/offsite/ledger.cc agent/offsite/offsite.cc agent/offsite/reconcile.cc
+commands_SRC := agent/commands/check.cc agent/commands/check_bucket.cc agent/commands/check_write.cc \
+	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/findings.cc \
+	agent/commands/list.cc agent/commands/print_error.cc agent/commands/prune.cc \
+	agent/commands/remote_list.cc agent/commands/run.cc agent/commands/save.cc agent/commands/table.cc \
+	agent/commands/status/bucket.cc agent/commands/status/gather.cc agent/commands/status/status.cc \
 	agent/commands/status/verdict.cc agent/commands/status/words.cc
-MODULES := app systemd s3 store archive etcd config base
+cycle_SRC := agent/cycle.cc
+MODULES := cycle commands offsite metrics pruning run systemd s3 store archive etcd config base
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
@@ -117,34 +122,37 @@ archive_TEST := tests/unit/archive/proof_test.cc tests/unit/archive/manifest_tes
 	tests/unit/archive/zip_writer_test.cc tests/unit/archive/zstd_writer_test.cc \
 	tests/unit/archive/writer_test.cc tests/unit/archive/reader_test.cc \
 	tests/unit/archive/hostile_test.cc
-store_TEST := tests/unit/store/names_test.cc tests/unit/pruning/retention_test.cc \
+store_TEST := tests/unit/store/names_test.cc \
 	tests/unit/store/directory_test.cc tests/unit/store/partial_snapshot_test.cc \
-	tests/unit/pruning/history_test.cc tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
+	tests/unit/store/lock_test.cc tests/unit/store/pki_bundle_test.cc \
 	tests/unit/store/space_test.cc tests/unit/store/run_state_test.cc \
-	tests/unit/store/ownership_test.cc \
-	tests/unit/store/unread_test.cc tests/tools/faults.cc
+	tests/unit/store/ownership_test.cc tests/tools/faults.cc
 s3_TEST := tests/unit/s3/signature_test.cc tests/unit/s3/address_test.cc tests/unit/s3/providers_test.cc tests/unit/s3/answers_test.cc \
 	tests/unit/s3/hostile_answers_test.cc tests/unit/s3/explain_test.cc \
 	tests/unit/s3/explain_network_test.cc tests/unit/s3/wire_text_test.cc tests/unit/s3/credentials_test.cc \
 	tests/unit/s3/metadata_credentials_test.cc tests/unit/s3/web_identity_test.cc tests/unit/s3/client_test.cc \
 	tests/unit/s3/upload_test.cc tests/unit/s3/upload_outcome_test.cc tests/unit/s3/upload_parts_test.cc tests/unit/s3/dialects_test.cc \
-	tests/unit/s3/bucket_test.cc tests/unit/offsite/ledger_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
+	tests/unit/s3/bucket_test.cc tests/unit/s3/send_test.cc tests/unit/s3/settle_test.cc tests/unit/s3/session_test.cc \
 	tests/unit/fakes/s3.cc tests/unit/fakes/s3_calls.cc tests/unit/fakes/certificates.cc
 systemd_TEST := tests/unit/systemd/logrus_test.cc tests/unit/systemd/journal_test.cc \
 	tests/unit/systemd/notify_test.cc tests/unit/systemd/schedule_test.cc
-app_TEST := tests/unit/cycle/cycle_test.cc tests/unit/cycle/cycle_prune_test.cc tests/unit/cycle/doubts_test.cc \
-	tests/unit/run/take_snapshot_test.cc tests/unit/commands/commands_test.cc tests/unit/commands/table_test.cc \
-	tests/unit/run/progress_test.cc tests/unit/cycle/offsite_cycle_test.cc \
-	tests/unit/offsite/offsite_prune_test.cc tests/unit/pruning/remote_prune_test.cc \
-	tests/unit/pruning/remote_history_test.cc tests/unit/commands/bucket_test.cc \
-	tests/unit/commands/list_test.cc tests/unit/cycle/locks_test.cc tests/unit/cycle/clock_test.cc \
-	tests/unit/commands/status/status_test.cc tests/unit/commands/status/bucket_test.cc \
-	tests/unit/commands/status/verdict_test.cc \
-	tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metrics_test.cc \
-	tests/unit/commands/check_test.cc tests/unit/fakes/certificates.cc \
-	tests/unit/cycle/unread_test.cc tests/tools/faults.cc \
-	tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
+# What whole activations are tried on.
+fakes_SRC := tests/unit/fakes/certificates.cc tests/unit/fakes/etcd.cc tests/unit/fakes/s3.cc \
 	tests/unit/fakes/s3_calls.cc
+run_TEST := tests/unit/run/progress_test.cc tests/unit/run/take_snapshot_test.cc
+pruning_TEST := tests/unit/pruning/history_test.cc tests/unit/pruning/remote_history_test.cc \
+	tests/unit/pruning/remote_prune_test.cc tests/unit/pruning/retention_test.cc \
+	tests/unit/pruning/unread_test.cc tests/tools/faults.cc
+metrics_TEST := tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metrics_test.cc
+offsite_TEST := tests/unit/offsite/ledger_test.cc tests/unit/offsite/offsite_prune_test.cc
+commands_TEST := tests/unit/commands/bucket_test.cc tests/unit/commands/check_test.cc \
+	tests/unit/commands/commands_test.cc tests/unit/commands/list_test.cc \
+	tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
+	tests/unit/commands/status/status_test.cc tests/unit/commands/status/verdict_test.cc
+cycle_TEST := tests/unit/cycle/clock_test.cc tests/unit/cycle/cycle_prune_test.cc \
+	tests/unit/cycle/cycle_test.cc tests/unit/cycle/doubts_test.cc tests/unit/cycle/locks_test.cc \
+	tests/unit/cycle/offsite_cycle_test.cc tests/unit/cycle/unread_test.cc \
+	tests/tools/faults.cc
 
 # Recursive: `make deps all` installs pkg-config and the libraries before it asks for them.
 LIBS_generator = $(shell $(PKG_CONFIG) --libs yaml-cpp inih fmt 2>/dev/null)
@@ -190,9 +198,13 @@ archive_TEST_LIBS := archive base
 store_TEST_LIBS := store archive base
 systemd_TEST_LIBS := systemd config base
 s3_TEST_LIBS := s3 store archive config base
-app_TEST_LIBS := app systemd s3 store archive etcd config base
+$(foreach m,run pruning metrics offsite commands cycle,$(eval $(m)_TEST_LIBS := fakes $(MODULES)))
 etcd_TEST_LIBS := etcd config base
 $(foreach m,$(MODULES),$(eval $(call make-module,$(m))))
+
+build/asan/unity/fakes.cc: Makefile
+	$(call in_one_piece,$(fakes_SRC))
+build/asan/fakes.a: $(call objects,asan,fakes,$(fakes_SRC))
 
 # A source that is added or dropped changes the archive, too.
 %.a: Makefile

@@ -7,11 +7,11 @@
 
 #include "base/exit_code.h"
 #include "base/human.h"
-#include "run/announcements.h"
+#include "metrics/run_metrics.h"
 #include "offsite/offsite.h"
 #include "pruning/local_prune.h"
+#include "run/announcements.h"
 #include "run/report.h"
-#include "metrics/run_metrics.h"
 #include "run/take_snapshot.h"
 #include "store/lock.h"
 #include "store/pki_bundle.h"

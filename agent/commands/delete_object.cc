@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "archive/writer.h"
+#include "offsite/ledger.h"
 #include "offsite/offsite.h"
 #include "run/report.h"
-#include "offsite/ledger.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

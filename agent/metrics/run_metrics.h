@@ -6,8 +6,8 @@
 #include <map>
 #include <string>
 
-#include "run/context.h"
 #include "metrics/metrics.h"
+#include "run/context.h"
 
 namespace etcd_snapshot {
 

@@ -8,12 +8,12 @@
 #include <set>
 #include <string>
 
-#include "run/context.h"
-#include "pruning/remote_prune.h"
-#include "s3/bucket.h"
 #include "offsite/ledger.h"
-#include "s3/upload.h"
+#include "pruning/remote_prune.h"
+#include "run/context.h"
 #include "run/take_snapshot.h"
+#include "s3/bucket.h"
+#include "s3/upload.h"
 
 namespace etcd_snapshot {
 

@@ -7,9 +7,9 @@
 #include "base/files.h"
 #include "base/go_duration.h"
 #include "offsite/offsite.h"
+#include "pruning/history.h"
 #include "pruning/local_prune.h"
 #include "run/report.h"
-#include "pruning/history.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {

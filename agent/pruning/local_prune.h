@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "run/context.h"
 #include "etcd/client.h"
-#include "store/directory.h"
 #include "pruning/history.h"
 #include "pruning/retention.h"
+#include "run/context.h"
+#include "store/directory.h"
 
 namespace etcd_snapshot {
 
@@ -62,5 +62,12 @@ struct Pruned {
 // `enough` ends it early (may be empty), its error too. Logs each deletion.
 Pruned carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan& plan,
                  const std::function<Result<bool>()>& enough = {});
+
+// Warnings of what keeps a plan from deleting: a break in the history, a clock that was set ahead
+// and holds pruning for so many seconds.
+void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s);
+
+// The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
+void report_future(Log& log, const PrunePlan& plan);
 
 }  // namespace etcd_snapshot

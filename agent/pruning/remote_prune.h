@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "run/context.h"
-#include "s3/bucket.h"
 #include "pruning/history.h"
 #include "pruning/retention.h"
+#include "run/context.h"
+#include "s3/bucket.h"
 
 namespace etcd_snapshot {
 

@@ -1,6 +1,5 @@
 #include "run/report.h"
 
-#include <algorithm>
 #include <span>
 
 #include "base/go_duration.h"
@@ -60,40 +59,6 @@ bool sweep_leftovers(Context& context, SnapshotDirectory& directory) {
                        .message_id = kSwept});
   }
   return true;
-}
-
-void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s) {
-  if (plan.history_break) {
-    log.write(
-        {.level = LogLevel::kWarning,
-         .message = "Nothing is pruned: the history of the cluster changed",
-         .fields = {{"reason", describe(*plan.history_break)},
-                    {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
-         .message_id = kFrozen});
-  }
-  const bool held = std::any_of(plan.decisions.begin(), plan.decisions.end(), [](const auto& d) {
-    return d.reason == RetentionReason::kClockHold;
-  });
-  if (!held) return;
-  log.write({.level = LogLevel::kWarning,
-             .message = "Nothing is pruned for a while: the clock was set ahead",
-             .fields = {{"reason", "the ages of backups cannot be trusted"},
-                        {"wait", format_go_duration(std::chrono::seconds(clock_hold_s))}},
-             .message_id = kPruneSkipped});
-}
-
-void report_future(Log& log, const PrunePlan& plan) {
-  size_t count = 0;
-  std::string example;
-  for (const RetentionDecision& decision : plan.decisions) {
-    if (decision.reason != RetentionReason::kFuture) continue;
-    ++count;
-    example = plan.snapshots[decision.index].name->base;
-  }
-  if (count == 0) return;
-  log.write({.level = LogLevel::kWarning,
-             .message = "Backups are dated in the future and stay, check the clock",
-             .fields = {{"count", std::to_string(count)}, {"name", example}}});
 }
 
 void report_error(Log& log, const std::string& message, const Error& error,

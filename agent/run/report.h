@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/result.h"
-#include "pruning/local_prune.h"
 #include "run/take_snapshot.h"
 #include "systemd/log.h"
 
@@ -23,13 +22,6 @@ void report_passed_over(Log& log, const std::vector<std::string>& reasons);
 // Removes what killed runs left behind and says so. False: something could not be read or removed,
 // which is a warning.
 bool sweep_leftovers(Context& context, SnapshotDirectory& directory);
-
-// Warnings of what keeps a plan from deleting: a break in the history, a clock that was set ahead
-// and holds pruning for so many seconds.
-void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s);
-
-// The clock went back, or was ahead when they were taken: they stay, but sort before the newest.
-void report_future(Log& log, const PrunePlan& plan);
 
 // level=error msg=<message> error=... hint=...
 void report_error(Log& log, const std::string& message, const Error& error,

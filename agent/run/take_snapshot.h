@@ -8,8 +8,8 @@
 #include <string>
 
 #include "archive/manifest.h"
-#include "run/context.h"
 #include "etcd/connect.h"
+#include "run/context.h"
 #include "store/directory.h"
 
 namespace etcd_snapshot {

@@ -8,17 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "archive/reader.h"
+#include "archive/writer.h"
+#include "base/files.h"
 #include "fakes/clock.h"
 #include "fakes/etcd.h"
 #include "fakes/log.h"
 #include "fakes/s3.h"
-#include "store/scratch.h"
-#include "archive/reader.h"
-#include "archive/writer.h"
-#include "base/files.h"
 #include "run/context.h"
 #include "store/directory.h"
 #include "store/run_state.h"
+#include "store/scratch.h"
 
 namespace etcd_snapshot {
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <map>
 
-#include "offsite/offsite.h"
 #include "offsite/ledger.h"
+#include "offsite/offsite.h"
 #include "store/lock.h"
 #include "store/ownership.h"
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/go_duration.h"
-#include "run/certificates.h"
 #include "commands/status/bucket.h"
-#include "run/announcements.h"
 #include "pruning/local_prune.h"
+#include "run/announcements.h"
+#include "run/certificates.h"
 #include "store/lock.h"
 #include "store/ownership.h"
 #include "store/run_state.h"

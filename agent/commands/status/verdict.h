@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "store/directory.h"
 #include "pruning/history.h"
+#include "store/directory.h"
 #include "store/ownership.h"
 #include "systemd/unit_state.h"
 

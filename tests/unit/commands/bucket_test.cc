@@ -1,8 +1,8 @@
 // prune, delete and save where a bucket is configured.
+#include "../lab.h"
 #include "../text.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

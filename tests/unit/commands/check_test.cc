@@ -2,10 +2,10 @@
 #include <sys/stat.h>
 
 #include "../fakes/certificates.h"
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

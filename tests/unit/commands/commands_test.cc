@@ -1,9 +1,9 @@
 // list, prune and delete: what they print, and what they leave.
 #include "commands/commands.h"
 
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "base/json.h"
-#include "../lab.h"
 #include "store/lock.h"
 
 #include <CppUTest/TestHarness.h>

@@ -1,4 +1,5 @@
 // list where a bucket is configured: what it shows, in which order, in both formats.
+#include "../lab.h"
 #include "../text.h"
 #include "base/digest.h"
 #include "base/exit_code.h"
@@ -6,7 +7,6 @@
 #include "base/json.h"
 #include "commands/commands.h"
 #include "commands/table.h"
-#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -1,10 +1,10 @@
 // A clock that was set ahead makes everything look old: pruning waits, here and in the bucket, in a
 // cycle and by hand, whenever it happens.
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "commands/status/gather.h"
 #include "cycle.h"
-#include "../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

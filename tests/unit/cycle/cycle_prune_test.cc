@@ -1,8 +1,8 @@
 // What a cycle deletes, and above all what it does not.
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "pruning/local_prune.h"
 #include "store/lock.h"
 #include "store/run_state.h"

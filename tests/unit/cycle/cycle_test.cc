@@ -2,10 +2,10 @@
 
 #include <sys/wait.h>
 
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "base/stop.h"
 #include "commands/commands.h"
-#include "../lab.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

@@ -1,10 +1,10 @@
 // What a configuration in doubt does: it costs no backup and deletes nothing.
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "commands/status/verdict.h"
 #include "config/load.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "pruning/retention.h"
 
 #include <CppUTest/TestHarness.h>
@@ -75,7 +75,8 @@ TEST(Doubts, PruneDeletesNothingAndSaysWhy) {
 
 TEST(Doubts, CheckFailsForEach) {
   set_aside();
-  const Printed printed = capture([&] { return command_check(lab.context, {}, std::nullopt, false); });
+  const Printed printed =
+      capture([&] { return command_check(lab.context, {}, std::nullopt, false); });
   LONGS_EQUAL(kExitConfig, printed.code);
   STRCMP_CONTAINS("FAIL  cluster.yml:5:1: retention", printed.out.c_str());
   STRCMP_CONTAINS("FAIL  cluster.yml:6: endpoint: unknown scheme", printed.out.c_str());

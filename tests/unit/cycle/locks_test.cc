@@ -3,10 +3,10 @@
 #include <atomic>
 #include <memory>
 
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

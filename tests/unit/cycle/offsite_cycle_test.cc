@@ -1,11 +1,11 @@
 // The bucket's half of a cycle: what gets there, under which name, and when.
 #include <sys/wait.h>
 
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "base/stop.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "offsite/offsite.h"
 #include "systemd/message_ids.h"
 

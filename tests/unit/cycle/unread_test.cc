@@ -1,10 +1,10 @@
 // A cycle, and the commands, where one read fails that deletion rests on: nothing goes that would
 // not have gone without the error, the snapshot is taken, and it is told.
 #include "../fakes/faults.h"
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "pruning/history.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"

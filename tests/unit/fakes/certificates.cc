@@ -1,4 +1,4 @@
-#include "run/certificates.h"
+#include "certificates.h"
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>

@@ -2,10 +2,10 @@
 #include "metrics/run_metrics.h"
 
 #include "../fakes/certificates.h"
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "store/lock.h"
 #include "systemd/message_ids.h"
 

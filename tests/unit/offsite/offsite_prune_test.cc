@@ -1,8 +1,8 @@
 // What a cycle deletes in the bucket, and what it keeps here because of the bucket.
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
-#include "../lab.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>

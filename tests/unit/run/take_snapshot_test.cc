@@ -1,9 +1,9 @@
 // Names that are free, and what `save` makes of a request.
 #include "run/take_snapshot.h"
 
+#include "../lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
-#include "../lab.h"
 #include "store/names.h"
 
 #include <CppUTest/TestHarness.h>

@@ -1,7 +1,7 @@
 // status: what it finds in the bucket, and how it says so.
+#include "../../lab.h"
 #include "commands/commands.h"
 #include "commands/status/gather.h"
-#include "../../lab.h"
 #include "offsite/ledger.h"
 
 #include <CppUTest/TestHarness.h>

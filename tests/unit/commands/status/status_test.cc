@@ -2,9 +2,9 @@
 #include <nlohmann/json.hpp>
 
 #include "../../fakes/certificates.h"
+#include "../../lab.h"
 #include "commands/commands.h"
 #include "commands/status/gather.h"
-#include "../../lab.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -9,9 +9,9 @@
 
 #include "../fakes/faults.h"
 #include "archive/writer.h"
-#include "scratch.h"
-#include "store/directory.h"
 #include "pruning/history.h"
+#include "../store/scratch.h"
+#include "store/directory.h"
 
 #include <CppUTest/TestHarness.h>
 
