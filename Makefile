@@ -1,6 +1,7 @@
 # etcd-snapshot: builds the agent and the systemd generator, runs the tests, installs.
 #   make            the two programs            make check   every test (installs what it needs)
 #   make install    DESTDIR=, prefix=           make demo    real cycles against a real etcd
+#   make unit M=s3  one module's unit tests     make quick   all that needs no root and no server
 #   make bench      measures a cycle            make lint    manual pages, formatting, clang-tidy
 #   make deb        the Debian packages         make rpm     the RPM packages
 # V=1 shows the commands.
@@ -160,7 +161,7 @@ LIBS = $(LIBS_generator) $(shell $(PKG_CONFIG) --libs libcurl libcrypto libssl l
 LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 
 .DEFAULT_GOAL := all
-.PHONY: all check check-installed bench demo lint install uninstall deps clean
+.PHONY: all check check-installed unit quick bench demo lint install uninstall deps clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -171,10 +172,11 @@ LIBS_test = $(shell $(PKG_CONFIG) --libs cpputest 2>/dev/null)
 UNITY ?= 1
 RELEASE_UNITY ?= 0
 
-# objects KIND NAME FILES: of these files in build/release or build/asan.
+# objects KIND NAME FILES: of these files in build/release or build/asan. What `make unit` is about is
+# compiled file by file.
 unity_release = $(RELEASE_UNITY)
-unity_asan = $(UNITY)
-objects = $(if $(filter 1,$(unity_$(1))),build/$(1)/unity/$(2).o,$(3:%.cc=build/$(1)/%.o))
+unity_asan = $(if $(filter $(M) $(M)_test,$(1)),0,$(UNITY))
+objects = $(if $(filter 1,$(call unity_$(1),$(2))),build/$(1)/unity/$(2).o,$(3:%.cc=build/$(1)/%.o))
 # in_one_piece FILES: a source of them all. It stays as old as it is while they are the same.
 define in_one_piece
 $(Q)mkdir -p $(@D) && printf '#include "%s"\n' $(1) >$@.new
@@ -274,12 +276,25 @@ deps:
 
 # --- tests -------------------------------------------------------------------------------------
 check:
-	$(Q)tests/deps.sh build test package
-	$(Q)$(MAKE) --no-print-directory -j$(JOBS) check-installed
+	$(Q)began=$$(date +%s) && tests/deps.sh build test package && \
+	$(MAKE) --no-print-directory -j$(JOBS) check-installed STARTED="$$began $$(date +%s)"
 
 # The same without looking for packages.
 check-installed: all $(MODULES:%=build/asan/unit_%) build/tests/zip_stream build/tests/faults.so build/bench/fill build/asan/etcd-snapshot-generator
-	$(Q)MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" tests/run.sh
+	$(Q)MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" STARTED="$(STARTED)" tests/run.sh
+
+# One module's unit tests: make unit M=s3, or with T= a group: make unit M=s3 T=Bucket.
+ifneq ($(filter unit,$(MAKECMDGOALS)),)
+  ifeq ($(filter $(M),$(MODULES)),)
+    $(error make unit takes M=MODULE, one of: $(MODULES))
+  endif
+endif
+unit: build/asan/unit_$(M)
+	$(Q)$< $(if $(T),-sg $(T))
+
+# What needs neither root nor a server.
+quick: $(MODULES:%=build/asan/unit_%) build/asan/etcd-snapshot-generator build/etcd-snapshot
+	$(Q)ONLY="unit golden pages metrics layout" MODULES="$(MODULES)" PYTHON="$(PYTHON)" MANDOC="$(MANDOC)" tests/run.sh
 
 # S3=1: with a bucket, in a Ceph RADOS Gateway of the demo's own.
 demo:

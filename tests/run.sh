@@ -1,23 +1,30 @@
 #!/bin/bash
 # Runs every test that `make check` built and closes with "N passed, N failed". Each part prints
-# such a line of its own, or is one test. Environment: MODULES, PYTHON, MANDOC; ONLY=part runs one
-# part (unit, golden, pages, units, metrics, layout, packages, big, integration, system), FILTER= is a
-# pattern for its tests (for system: names of scenarios, joined by commas).
+# such a line of its own, or is one test. Environment: MODULES, PYTHON, MANDOC; ONLY="part ..." runs
+# these parts (unit, golden, pages, units, metrics, layout, packages, big, integration, system), FILTER= is a
+# pattern for their tests (for system: names of scenarios, joined by commas). STARTED: when `make
+# check` began and when it began to compile, in seconds since 1970, for the times at the end.
 set -u
 cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
-: "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}"
+: "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}" "${STARTED:=}"
 log=$(mktemp)
 system= system_log=$(mktemp)
+times=()
 trap 'kill $system 2>/dev/null; wait; rm -f "$log" "$system_log"' EXIT
+if [ -n "$STARTED" ]; then
+    read -r check_began build_began <<<"$STARTED"
+    times+=("$((build_began - check_began)) packages to install")
+    times+=("$(($(date +%s) - build_began)) compiling")
+fi
 
 . tests/one.sh
 
-wanted() { [ -z "$ONLY" ] || [ "$ONLY" = "$1" ]; }
+wanted() { [ -z "$ONLY" ] || [[ " $ONLY " == *" $1 "* ]]; }
 
 # suite NAME COMMAND...: prints as it goes and ends with its own count.
 suite() {
-    local name=$1 line status
+    local name=$1 line status began=$SECONDS
     shift
     echo "--- $name"
     "$@" 2>&1 | tee "$log"
@@ -34,6 +41,7 @@ suite() {
         echo "FAILED $name: it ended with status $status before it counted its tests"
         failed=$((failed + 1))
     fi
+    times+=("$((SECONDS - began)) $name")
 }
 
 # A CppUTest program: "OK (25 tests, 25 ran, ...)" or "Errors (2 failures, 25 tests, 25 ran, ...)".
@@ -80,23 +88,29 @@ if wanted units; then one "systemd takes the units" tests/lint/units.sh; fi
 if wanted metrics; then
     suite "metrics, alerts, dashboard, notification" tests/metrics/run.sh
     # Where all parts run, these do with their like.
-    if [ -n "$ONLY" ]; then
+    if [ "$ONLY" = metrics ]; then
         suite "metrics: what real runs write" "$PYTHON" tests/integration/run.py ${FILTER:-test_metrics}
     fi
 fi
-if wanted layout; then one "no folder includes a higher one" tests/lint/layers.sh; fi
+if wanted layout; then
+    one "no room includes a higher one" tests/lint/layers.sh
+    one "documents name files that exist" "$PYTHON" tests/lint/paths.py
+fi
 if wanted packages; then suite "packages" tests/packages/check.sh; fi
 if wanted big; then one "an entry of more than 4 GiB" tests/integration/big_archive.sh; fi
 if wanted integration; then
     suite "integration: real etcd" "$PYTHON" tests/integration/run.py ${FILTER:+"$FILTER"}
 fi
 if wanted system; then
+    began=$SECONDS
     wait $system
     status=$? system=
+    times+=("$((SECONDS - began)) waiting for the booted systems, which run beside the rest")
     suite "the packages in a booted systemd" system_suite $status
 fi
 
 echo
+for time in "${times[@]}"; do printf '%6d s  %s\n' "${time%% *}" "${time#* }"; done
 if [ "$skipped" = 0 ]; then
     echo "$passed passed, $failed failed"
 else

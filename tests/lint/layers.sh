@@ -24,6 +24,9 @@ for folder in agent/*/; do
     *) echo "$folder is not in the list of rooms" && bad=1 ;;
     esac
 done
+# The table in docs/architecture.md names the same rooms, in this order.
+told=$(sed -n 's,^| `agent/\([a-z0-9]*\)` .*,\1,p' docs/architecture.md | tr '\n' ' ')
+[ "$told" = "$rooms " ] || { echo "docs/architecture.md names the rooms: $told" && bad=1; }
 for only in '<curl/ base' '<yaml-cpp/ config' '<ini.h> config' '<systemd/ systemd' '<archive archive|store' '<isa-l archive' '<openssl/ base' \
     '<pugixml s3' '<CLI/ main'; do
     library=${only% *}
