@@ -62,7 +62,7 @@ endif
 base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc agent/base/http.cc agent/base/http_loop.cc \
 	agent/base/http_stall.cc agent/base/http_transfer.cc agent/base/http_trust.cc \
 	agent/base/x509.cc agent/base/human.cc agent/base/digest.cc agent/base/rate_limit.cc \
-	agent/base/json.cc
+	agent/base/json.cc agent/base/text.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
 	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/last_good.cc \
@@ -103,7 +103,7 @@ MODULES := cycle commands offsite metrics pruning run systemd s3 store archive e
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
-	tests/unit/base/human_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
+	tests/unit/base/human_test.cc tests/unit/base/text_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
 	tests/unit/base/http_bulk_test.cc tests/unit/base/http_stall_test.cc \

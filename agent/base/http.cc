@@ -11,6 +11,7 @@
 #include "base/http_trust.h"
 #include "base/shortage.h"
 #include "base/stop.h"
+#include "base/text.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -159,9 +160,9 @@ class CurlClient final : public HttpClient {
 
   Result<void> perform(const HttpRequest& request, HttpResponse& response,
                        ByteSink& body) override {
-    // A server may answer before it has read the request, and reset the stream then (RFC 9113, 8.1).
-    // Where the reset comes while the request is sent, libcurl drops the answer; it is a race, which
-    // the next try does not lose as a rule.
+    // A server may answer before it has read the request, and reset the stream then (RFC
+    // 9113, 8.1). Where the reset comes while the request is sent, libcurl drops the answer; it is
+    // a race, which the next try does not lose as a rule.
     constexpr int kLostAnswers = 3;
     for (int lost = 0;; ++lost) {
       bool again = false;

@@ -8,6 +8,7 @@
 
 #include "base/errno_hint.h"
 #include "base/files.h"
+#include "base/text.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -54,12 +55,6 @@ size_t read_body(Transfer& transfer, char* buffer, size_t wanted) {
 }
 
 }  // namespace
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
-}
 
 std::string origin(const std::string& url) {
   const size_t scheme = url.find("://");
@@ -116,11 +111,8 @@ size_t on_header(char* data, size_t size, size_t count, void* user) noexcept {
   } else if (line.empty()) {
     transfer.headers_done = true;
   } else if (const size_t colon = line.find(':', 1); colon != line.npos) {
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return tolower(c); });
     auto& fields = transfer.headers_done ? response.trailers : response.headers;
-    fields[name] = std::string(trim(line.substr(colon + 1)));
+    fields[lower(line.substr(0, colon))] = std::string(trim(line.substr(colon + 1)));
   }
   return size * count;
 }

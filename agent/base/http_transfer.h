@@ -56,7 +56,6 @@ int on_seek(void* user, curl_off_t offset, int origin) noexcept;
 int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept;
 
 int64_t body_bytes(const HttpRequest& request);
-std::string_view trim(std::string_view text);
 // The part of a URL that a message names: scheme, host and port, never a query.
 std::string origin(const std::string& url);
 

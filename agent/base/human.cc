@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 namespace etcd_snapshot {
 
 std::string human_bytes(int64_t bytes) {
@@ -29,6 +31,19 @@ std::string human_age(std::chrono::seconds age) {
   }
   const auto rest = hours % 24;
   return rest == 0 ? fmt::format("{}d", hours / 24) : fmt::format("{}d {}h", hours / 24, rest);
+}
+
+std::string format_utc(UnixSeconds time, char colon) {
+  const auto days = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(days);
+  const std::chrono::hh_mm_ss clock(time - days);
+  std::array<char, 64> text = {};
+  snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d%c%02d%c%02dZ",
+           static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+           static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()), colon,
+           static_cast<int>(clock.minutes().count()), colon,
+           static_cast<int>(clock.seconds().count()));
+  return text.data();
 }
 
 }  // namespace etcd_snapshot

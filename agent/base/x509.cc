@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/files.h"
+#include "base/human.h"
 
 namespace etcd_snapshot {
 namespace {
@@ -68,14 +69,6 @@ Result<CertificateInfo> describe(const X509* certificate, const std::string& whe
 
 Owned<BIO> memory_bio(const std::string& text) {
   return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-std::string utc_text(UnixSeconds time) {
-  const time_t seconds = time.time_since_epoch().count();
-  tm broken = {};
-  gmtime_r(&seconds, &broken);
-  char text[32];
-  return std::string(text, strftime(text, sizeof text, "%FT%TZ", &broken));
 }
 
 // OpenSSL asks for a passphrase on the terminal unless it is given a function that has none.
@@ -150,13 +143,13 @@ std::string validity_problem(const CertificateInfo& certificate, const std::stri
                              UnixSeconds now) {
   std::string about = path;
   if (now > certificate.not_after) {
-    about += " expired on " + utc_text(certificate.not_after);
+    about += " expired on " + format_utc(certificate.not_after);
   } else if (now < certificate.not_before) {
-    about += " is not valid before " + utc_text(certificate.not_before);
+    about += " is not valid before " + format_utc(certificate.not_before);
   } else {
     return {};
   }
-  return about + " (subject " + certificate.subject + "; the clock says " + utc_text(now) + ")";
+  return about + " (subject " + certificate.subject + "; the clock says " + format_utc(now) + ")";
 }
 
 const CertificateInfo& last_valid(const std::vector<CertificateInfo>& bundle, UnixSeconds now) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/text.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -86,15 +88,6 @@ constexpr OddRange kOddRanges[] = {
 
 constexpr char32_t kFullwidthFirst = 0xFF01;
 
-char32_t code_point(std::string_view sequence) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(sequence[i]); };
-  if (sequence.size() == 1) return byte(0);
-  constexpr unsigned char kLeadMask[] = {0, 0, 0x1F, 0x0F, 0x07};
-  char32_t code = byte(0) & kLeadMask[sequence.size()];
-  for (size_t i = 1; i < sequence.size(); ++i) code = code << 6 | (byte(i) & 0x3F);
-  return code;
-}
-
 const OddRange* odd_range(char32_t code, Odd which) {
   const auto* const found =
       std::lower_bound(std::begin(kOddRanges), std::end(kOddRanges), code,
@@ -112,33 +105,12 @@ std::string name_of(char32_t code, const OddRange& range) {
 
 }  // namespace
 
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  const size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-  if (lead == 0xED && byte(1) > 0x9F) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) > 0x8F) return 0;
-  return length;
-}
-
 std::optional<OddCharacter> find_odd_character(std::string_view text, Odd which) {
   for (size_t i = 0; i < text.size();) {
-    const size_t length = std::max<size_t>(utf8_length(text.substr(i)), 1);
-    if (length > 1) {
-      const char32_t code = code_point(text.substr(i, length));
-      if (const OddRange* range = odd_range(code, which)) {
-        return OddCharacter{i, length, name_of(code, *range)};
-      }
-    }
-    i += length;
+    const Rune rune = decode_rune(text.substr(i));
+    const OddRange* const range = rune.bytes > 1 ? odd_range(rune.code, which) : nullptr;
+    if (range != nullptr) return OddCharacter{i, rune.bytes, name_of(rune.code, *range)};
+    i += rune.bytes;
   }
   return std::nullopt;
 }
@@ -146,22 +118,18 @@ std::optional<OddCharacter> find_odd_character(std::string_view text, Odd which)
 std::string without_odd_characters(std::string_view text, Odd which) {
   std::string clean;
   for (size_t i = 0; i < text.size();) {
-    const size_t length = std::max<size_t>(utf8_length(text.substr(i)), 1);
-    const std::string_view sequence = text.substr(i, length);
-    const char32_t code = length > 1 ? code_point(sequence) : 0;
-    const OddRange* const range = length > 1 ? odd_range(code, which) : nullptr;
+    const Rune rune = decode_rune(text.substr(i));
+    const OddRange* const range = rune.bytes > 1 ? odd_range(rune.code, which) : nullptr;
     if (range == nullptr) {
-      clean += sequence;
+      clean += text.substr(i, rune.bytes);
     } else if (range->first == kFullwidthFirst) {
-      clean += static_cast<char>(code - kFullwidthFirst + '!');
+      clean += static_cast<char>(rune.code - kFullwidthFirst + '!');
     } else if (range->meant != '\0') {
       clean += range->meant;
     }
-    i += length;
+    i += rune.bytes;
   }
-  const size_t first = clean.find_first_not_of(' ');
-  if (first == clean.npos) return "";
-  return clean.substr(first, clean.find_last_not_of(' ') - first + 1);
+  return std::string(trim(clean, " "));
 }
 
 TextPosition position_of(std::string_view text, size_t offset) {

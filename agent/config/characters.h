@@ -33,8 +33,4 @@ struct TextPosition {
 };
 TextPosition position_of(std::string_view text, size_t offset);
 
-// The number of bytes of the UTF-8 sequence at the front of `text` (not empty), 0 if there is none.
-// Overlong forms, surrogates and code points beyond U+10FFFF are none (RFC 3629 section 4).
-size_t utf8_length(std::string_view text);
-
 }  // namespace etcd_snapshot

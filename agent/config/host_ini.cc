@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 
+#include "base/text.h"
 #include "config/ini_lines.h"
 #include "config/load.h"
 #include "config/nearest_key.h"
@@ -80,9 +81,7 @@ constexpr int kEtcdPort = 2379;
 Result<void> set_endpoints(HostSettings& settings, const Place& place, const std::string& text) {
   for (std::string_view rest = text;;) {
     const size_t end = std::min(rest.find(','), rest.size());
-    std::string_view item = rest.substr(0, end);
-    const size_t first = std::min(item.find_first_not_of(" \t"), item.size());
-    item = item.substr(first, item.find_last_not_of(" \t") + 1 - first);
+    const std::string_view item = trim(rest.substr(0, end), " \t");
     if (item.empty()) {
       return bad_value(place, "an empty endpoint in", text,
                        "http://host:port, https://host:port or host:port, separated by commas");

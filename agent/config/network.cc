@@ -5,19 +5,14 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace etcd_snapshot {
 namespace {
 
 constexpr std::string_view kEndpointForms =
     "host or host:port with http:// or https:// in front or neither, IPv6 in brackets, port 1 to "
     "65535, nothing after it";
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  std::transform(copy.begin(), copy.end(), copy.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return copy;
-}
 
 // Takes "scheme://" off the front; empty where there is none.
 std::string take_scheme(std::string_view& text) {

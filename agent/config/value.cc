@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.h"
 #include "config/characters.h"
 
 namespace etcd_snapshot {
@@ -60,15 +61,11 @@ std::string shown(std::string_view value) {
   constexpr size_t kMaxShown = 80;
   std::string text;
   while (!value.empty() && text.size() < kMaxShown) {
-    const size_t length = utf8_length(value);
-    const unsigned char first = static_cast<unsigned char>(value.front());
-    if (length == 0 || first < 0x20 || first == 0x7f) {
-      text += fmt::format("\\x{:02x}", first);
-      value.remove_prefix(1);
-      continue;
-    }
-    text += value.substr(0, length);
-    value.remove_prefix(length);
+    const Rune rune = decode_rune(value);
+    const bool shown = rune.valid && rune.code >= 0x20 && rune.code != 0x7f;
+    text += shown ? std::string(value.substr(0, rune.bytes))
+                  : fmt::format("\\x{:02x}", static_cast<unsigned char>(value.front()));
+    value.remove_prefix(rune.bytes);
   }
   return value.empty() ? text : text + "...";
 }
@@ -89,12 +86,12 @@ Error bad_setting(const Place& place, std::string_view what, std::string_view ac
 int first_bad_text_line(std::string_view text) {
   int line = 1;
   while (!text.empty()) {
-    const size_t length = utf8_length(text);
-    const unsigned char first = static_cast<unsigned char>(text.front());
-    if (length == 0 || first == 0x7f) return line;
-    if (first < 0x20 && first != '\t' && first != '\n' && first != '\r') return line;
-    if (first == '\n') ++line;
-    text.remove_prefix(length);
+    const Rune rune = decode_rune(text);
+    const char32_t code = rune.code;
+    if (!rune.valid || code == 0x7f) return line;
+    if (code < 0x20 && code != '\t' && code != '\n' && code != '\r') return line;
+    if (code == '\n') ++line;
+    text.remove_prefix(rune.bytes);
   }
   return 0;
 }

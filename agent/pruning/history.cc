@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/files.h"
+#include "base/human.h"
 #include "base/json.h"
 
 namespace etcd_snapshot {

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "pruning/local_prune.h"
 #include "systemd/message_ids.h"
 
@@ -21,9 +22,7 @@ bool is_provisional(RetentionReason reason) {
 
 // S3 itself says AccessDenied and means the lock; others have words of their own.
 bool is_lock(const DeleteFault& fault) {
-  std::string text = fault.code + " " + fault.message;
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return tolower(c); });
+  const std::string text = lower(fault.code + " " + fault.message);
   for (const char* word : {"object lock", "objectlock", "object is locked", "worm", "legal hold"}) {
     if (text.find(word) != text.npos) return true;
   }

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/human.h"
+#include "base/text.h"
 #include "s3/credential_sources.h"
 #include "store/names.h"
 
@@ -31,13 +33,6 @@ constexpr char kWhatToSet[] =
 constexpr char kByHand[] =
     "; keys that only the service gets (LoadCredential=): CREDENTIALS_DIRECTORY=/etc/etcd-snapshot "
     "etcd-snapshot check";
-
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpaces = " \t\r\n\v\f";
-  const size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpaces) - begin + 1);
-}
 
 Found from_policy(const CredentialSearch& search, std::string& absent) {
   const CredentialInputs& inputs = search.inputs;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/human.h"
 #include "base/json.h"
 #include "base/stop.h"
 #include "s3/credential_sources.h"

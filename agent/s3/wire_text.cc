@@ -5,38 +5,15 @@
 namespace etcd_snapshot {
 namespace {
 
-char lower_char(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
-
 // Bytes of the UTF-8 character at the front; 0: there is none (RFC 3629; C1 controls count as
 // none).
 size_t character_size(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
-  const size_t size = first >= 0xc2 && first < 0xe0   ? 2
-                      : first >= 0xe0 && first < 0xf0 ? 3
-                      : first >= 0xf0 && first < 0xf5 ? 4
-                                                      : 0;
-  if (size == 0 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const unsigned char second = byte(1);
-  if (first == 0xc2 && second < 0xa0) return 0;
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0)) return 0;
-  if ((first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90)) return 0;
-  return size;
+  const Rune rune = decode_rune(text);
+  const bool control = rune.code < 0x20 || (rune.code >= 0x7f && rune.code < 0xa0);
+  return rune.valid && !control ? rune.bytes : 0;
 }
 
 }  // namespace
-
-std::string lower(std::string_view text) {
-  std::string copy(text);
-  std::transform(copy.begin(), copy.end(), copy.begin(), lower_char);
-  return copy;
-}
 
 std::string peer_text(std::string_view text, size_t max_bytes) {
   std::string out;
@@ -70,7 +47,7 @@ bool is_dns_label(std::string_view text) {
 bool contains(std::string_view text, std::string_view part) {
   return part.empty() ||
          std::search(text.begin(), text.end(), part.begin(), part.end(),
-                     [](char a, char b) { return lower_char(a) == lower_char(b); }) != text.end();
+                     [](char a, char b) { return lower(a) == lower(b); }) != text.end();
 }
 
 std::string bare_etag(std::string_view text) {
@@ -79,17 +56,13 @@ std::string bare_etag(std::string_view text) {
       text.remove_suffix(suffix.size());
     }
   };
-  const auto trim_spaces = [&text] {
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    while (text.ends_with(' ')) text.remove_suffix(1);
-  };
-  trim_spaces();
+  text = trim(text, " ");
   if (text.starts_with("W/") || text.starts_with("w/")) text.remove_prefix(2);
   cut("-gzip");
   if (text.starts_with('"')) text.remove_prefix(1);
   if (text.ends_with('"')) text.remove_suffix(1);
   cut("-gzip");
-  trim_spaces();
+  text = trim(text, " ");
   return std::string(text);
 }
 
@@ -112,7 +85,7 @@ std::optional<UnixSeconds> parse_http_date(std::string_view text) {
   if (text.size() != kForm.size()) return std::nullopt;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool digit = text[i] >= '0' && text[i] <= '9';
-    const bool letter = lower_char(text[i]) >= 'a' && lower_char(text[i]) <= 'z';
+    const bool letter = lower(text[i]) >= 'a' && lower(text[i]) <= 'z';
     const bool fits = kForm[i] == '0' ? digit : kForm[i] == 'a' ? letter : text[i] == kForm[i];
     if (!fits) return std::nullopt;
   }

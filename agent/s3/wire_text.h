@@ -6,15 +6,13 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace etcd_snapshot {
 
 // What a peer wrote, fit for a message: cut to `max_bytes`, spaces folded, control characters and
 // bytes that are no UTF-8 as "?".
 std::string peer_text(std::string_view text, size_t max_bytes = 300);
-
-// ASCII letters in lower case, every other byte as it is.
-std::string lower(std::string_view text);
 
 // A label of a host name (RFC 1123) in lower case: certificates and S3's own rule for buckets know
 // no other.

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/human.h"
+#include "base/text.h"
+
 namespace etcd_snapshot {
 namespace {
 
@@ -110,19 +113,6 @@ Compression take_extension(std::string_view& name) {
   return Compression::kNone;
 }
 
-std::string format_time(UnixSeconds time, char colon) {
-  const auto days = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(days);
-  const std::chrono::hh_mm_ss clock(time - days);
-  std::array<char, 64> text = {};
-  snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d%c%02d%c%02dZ",
-           static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-           static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()), colon,
-           static_cast<int>(clock.minutes().count()), colon,
-           static_cast<int>(clock.seconds().count()));
-  return text.data();
-}
-
 // Code points that show as nothing, break a line, or turn the text around them; and what is no
 // character at all. Unicode's categories Cc, Cf, Zl, Zp, Cs, as far as they matter in a terminal.
 bool is_invisible(char32_t c) {
@@ -137,18 +127,9 @@ bool is_invisible(char32_t c) {
 
 bool is_printable_utf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char lead = byte(at);
-    const size_t length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || text.size() - at < length) return false;
-    char32_t point = length == 1 ? lead : lead & (0xffU >> (length + 1));
-    for (size_t i = 1; i < length; ++i) {
-      if ((byte(at + i) & 0xc0) != 0x80) return false;
-      point = point << 6 | (byte(at + i) & 0x3f);
-    }
-    constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};  // by length: no longer forms
-    if (point < kSmallest[length] || point > 0x10ffff || is_invisible(point)) return false;
-    at += length;
+    const Rune rune = decode_rune(text.substr(at));
+    if (!rune.valid || is_invisible(rune.code)) return false;
+    at += rune.bytes;
   }
   return true;
 }
@@ -189,7 +170,7 @@ std::string sanitize_host(std::string_view hostname) {
 }
 
 std::string rolling_name(UnixSeconds time, std::string_view host, bool safe_timestamp) {
-  std::string name = format_time(time, safe_timestamp ? '-' : ':');
+  std::string name = format_utc(time, safe_timestamp ? '-' : ':');
   if (!host.empty()) name += "_" + sanitize_host(host);
   return name.append(kRollingSuffix);
 }
@@ -220,11 +201,7 @@ std::string name_beside(const std::string& base, std::string_view host, int numb
 }
 
 std::string one_time_name(UnixSeconds time, bool safe_timestamp) {
-  return std::string(kOneTimePrefix) + format_time(time, safe_timestamp ? '-' : ':');
-}
-
-std::string format_utc(UnixSeconds time) {
-  return format_time(time, ':');
+  return std::string(kOneTimePrefix) + format_utc(time, safe_timestamp ? '-' : ':');
 }
 
 Result<void> check_one_time_name(std::string_view name) {

@@ -56,9 +56,6 @@ std::string one_time_name(UnixSeconds time, bool safe_timestamp);
 // "<base>_<host>-<number>".
 std::string name_beside(const std::string& base, std::string_view host, int number);
 
-// "2018-05-04T18:40:16Z"
-std::string format_utc(UnixSeconds time);
-
 // Whether an operator may call a one-time snapshot so (`save --name`): 1 to 200 bytes, printable
 // UTF-8 without "/", no leading "." or "-", no space at either end, no archive extension, not a
 // rolling name, not the name of the certificate bundle. kUsage otherwise.

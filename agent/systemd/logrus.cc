@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/text.h"
 #include "systemd/log.h"
 #include "systemd/unicode_print.h"
 

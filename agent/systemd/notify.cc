@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "base/stop.h"
-#include "systemd/unicode_print.h"
+#include "base/text.h"
 
 namespace etcd_snapshot {
 namespace {

@@ -11,6 +11,7 @@
 #include "archive/reader.h"
 #include "archive/writer.h"
 #include "base/files.h"
+#include "base/human.h"
 #include "fakes/clock.h"
 #include "fakes/etcd.h"
 #include "fakes/log.h"

@@ -6,6 +6,7 @@
 #include "base/exit_code.h"
 #include "base/go_duration.h"
 #include "base/human.h"
+#include "base/text.h"
 #include "commands/commands.h"
 #include "commands/status/gather.h"
 #include "config/value.h"
@@ -156,13 +157,6 @@ int64_t in_seconds(Nanoseconds duration) {
   return std::chrono::duration_cast<seconds>(duration).count();
 }
 
-std::string lower_case(std::string_view word) {
-  std::string text(word);
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(tolower(c)); });
-  return text;
-}
-
 Json newest_json(const StatusFacts& facts) {
   if (!facts.newest) return Json();
   const StoredSnapshot& snapshot = facts.newest->snapshot;
@@ -254,12 +248,12 @@ Json next_run_json(const StatusFacts& facts) {
 void print_json(const StatusFacts& facts, const StatusVerdict& verdict) {
   Json reasons = Json::array();
   for (const StatusReason& reason : verdict.reasons) {
-    reasons.push_back({{"status", lower_case(health_word(reason.health))},
+    reasons.push_back({{"status", lower(health_word(reason.health))},
                        {"code", reason.code},
                        {"message", reason.message},
                        {"hint", reason.hint}});
   }
-  const Json object = {{"status", lower_case(health_word(verdict.health))},
+  const Json object = {{"status", lower(health_word(verdict.health))},
                        {"exit_code", static_cast<int>(verdict.health)},
                        {"summary", verdict.summary},
                        {"reasons", std::move(reasons)},

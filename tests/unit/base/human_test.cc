@@ -61,3 +61,9 @@ TEST(Human, WritesAgesInTheirTwoLargestUnits) {
     STRCMP_EQUAL(row.text, human_age(std::chrono::seconds(row.seconds)).c_str());
   }
 }
+
+TEST(Human, WritesTimesAsRfc3339Does) {
+  const UnixSeconds time{std::chrono::seconds(1525459216)};
+  STRCMP_EQUAL("2018-05-04T18:40:16Z", format_utc(time).c_str());
+  STRCMP_EQUAL("2018-05-04T18-40-16Z", format_utc(time, '-').c_str());
+}

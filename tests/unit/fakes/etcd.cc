@@ -153,9 +153,9 @@ Result<void> FakeEtcd::perform(const HttpRequest& request, HttpResponse& respons
   response.headers["content-type"] = reply.content_type;
   const size_t piece =
       reply.piece_bytes == 0 ? std::max<size_t>(reply.body.size(), 1) : reply.piece_bytes;
-  for (size_t at = 0; at < reply.body.size(); at += piece) {
+  for (size_t begin = 0; begin < reply.body.size(); begin += piece) {
     // A copy of its own, so that the sanitizer sees who reads beyond a piece.
-    const std::string copy = reply.body.substr(at, piece);
+    const std::string copy = reply.body.substr(begin, piece);
     ES_TRY(body.write(as_bytes(copy)));
   }
   // Without a body the trailers are the headers' frame (Trailers-Only).

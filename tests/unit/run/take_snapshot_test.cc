@@ -3,6 +3,7 @@
 
 #include "../lab.h"
 #include "base/exit_code.h"
+#include "base/human.h"
 #include "commands/commands.h"
 #include "store/names.h"
 
@@ -20,8 +21,12 @@ TEST_GROUP(FindFreeName) {
   }
 };
 
+static std::string by_time(UnixSeconds time) {
+  return format_utc(time);
+}
+
 TEST(FindFreeName, IsThatOfNowWhereItIsFree) {
-  const auto name = find(format_utc);
+  const auto name = find(by_time);
   CHECK_TRUE(name.ok());
   STRCMP_EQUAL("2018-05-04T18:40:16Z", name->base.c_str());
   CHECK_TRUE(name->time == lab.clock.now());
@@ -29,16 +34,16 @@ TEST(FindFreeName, IsThatOfNowWhereItIsFree) {
 }
 
 TEST(FindFreeName, WaitsForTheNextSecondInShortSteps) {
-  CHECK_TRUE(find(format_utc).ok());  // makes the directory
+  CHECK_TRUE(find(by_time).ok());  // makes the directory
   lab.scratch.write("snapshots/2018-05-04T18:40:16Z.zst", "x");
   lab.clock.pass(750ms);
-  const auto name = find(format_utc);
+  const auto name = find(by_time);
   STRCMP_EQUAL("2018-05-04T18:40:17Z", name->base.c_str());
   LONGS_EQUAL(3, lab.clock.sleeps.size());
 }
 
 TEST(FindFreeName, GivesUpOnAClockThatStandsStill) {
-  CHECK_TRUE(find(format_utc).ok());
+  CHECK_TRUE(find(by_time).ok());
   lab.scratch.write("snapshots/always.zip", "x");
   const auto name = find([](UnixSeconds) { return "always"; });
   CHECK_FALSE(name.ok());
@@ -48,7 +53,7 @@ TEST(FindFreeName, GivesUpOnAClockThatStandsStill) {
 }
 
 TEST(FindFreeName, EndsWithARequestToStop) {
-  CHECK_TRUE(find(format_utc).ok());
+  CHECK_TRUE(find(by_time).ok());
   lab.scratch.write("snapshots/always.zip", "x");
   lab.clock.stop_in_sleep = true;
   const auto name = find([](UnixSeconds) { return "always"; });

@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "base/human.h"
 #include "documents.h"
-#include "store/names.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -4,8 +4,8 @@
 #include <set>
 
 #include "archive/writer.h"
+#include "base/human.h"
 #include "client_lab.h"
-#include "store/names.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -15,7 +15,7 @@
 #include "../fakes/clock.h"
 #include "../store/scratch.h"
 #include "base/stop.h"
-#include "store/names.h"
+#include "base/human.h"
 
 #include <CppUTest/TestHarness.h>
 

@@ -3,6 +3,7 @@
 #include "upload_lab.h"
 
 #include "s3/bucket.h"
+#include "s3/wire_text.h"
 
 using namespace etcd_snapshot;
 
