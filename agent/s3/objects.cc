@@ -46,10 +46,9 @@ bool batch_unknown(long status, const S3Fault& fault) {
   if (status == 404) return fault.code.empty() || fault.code == "NoSuchKey";
   if (status == 412 || status == 415) return true;
   if (status != 400 && status != 403) return false;
-  for (const char* code :
-       {"NotImplemented", "NotSupported", "UnsupportedOperation", "InvalidArgument",
-        "MethodNotAllowed", "MalformedPOSTRequest", "MalformedXML", "InvalidURI", "InvalidRequest",
-        "MissingContentMD5"}) {
+  for (const char* code : {"NotImplemented", "NotSupported", "UnsupportedOperation",
+                           "InvalidArgument", "MethodNotAllowed", "MalformedPOSTRequest",
+                           "MalformedXML", "InvalidURI", "InvalidRequest", "MissingContentMD5"}) {
     if (fault.code == code) return true;
   }
   return false;
