@@ -15,7 +15,7 @@ for set in "${@:-build}"; do
     # prometheus: for promtool, 20 MB to fetch. Fedora's package has had more than one name.
     if command -v apt-get >/dev/null; then
         case $set in
-            build) packages='g++ make pkg-config systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
+            build) packages='g++ make pkgconf systemd libsystemd-dev libcurl4-openssl-dev libssl-dev
                 libinih-dev libyaml-cpp-dev libisal-dev libarchive-dev nlohmann-json3-dev
                 libcli11-dev libfmt-dev libpugixml-dev' ;;
             test) packages='libcpputest-dev etcd-server etcd-client zip unzip zstd openssl ca-certificates

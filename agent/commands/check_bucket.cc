@@ -60,8 +60,10 @@ void check_bucket(Context& context, BucketCheck how, Findings& findings) {
   Offsite& offsite = **opened;
   S3Session& session = offsite.session();
   const S3Address address = session.location.address();
-  findings.note(fmt::format("{}, asked as {}, region {}{}", offsite.bucket().display(),
-                            address.url("", ""), address.region,
+  const std::string shown = offsite.bucket().display();
+  const bool unsettled = session.location.unsettled();
+  findings.note(fmt::format("{}, asked as {}, region {}{}", shown, address.url("", ""),
+                            address.region,
                             session.location.region_is_guess() ? " (a guess: none is set)" : ""));
   if (address.scheme == "http") {
     findings.warn("the way to the bucket is not encrypted: endpoint says http://",
@@ -73,6 +75,9 @@ void check_bucket(Context& context, BucketCheck how, Findings& findings) {
   findings.ok("keys from " + session.credentials->source());
   const auto counts = count(offsite.bucket(), now);
   if (!counts) return findings.fail(counts.error());
+  if (const std::string settled = offsite.bucket().display(); unsettled && settled != shown) {
+    findings.note("the endpoint is the bucket's own host name: " + settled);
+  }
   const std::string region = session.location.address().region;
   if (region != address.region) {
     findings.note(

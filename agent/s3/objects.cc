@@ -38,15 +38,17 @@ std::optional<int64_t> size_of_range(std::string_view content_range) {
 }
 
 // Google's "NotImplemented" (supabase/storage#898) and "InvalidArgument", "MethodNotAllowed" of
-// Riak CS (basho/riak_cs#549) and Huawei, and what servers say that take any POST of a bucket for
-// the form of a browser. What is a matter of rights is none of these: single calls need the same.
+// Riak CS (basho/riak_cs#549) and Huawei, "InvalidURI" of Scality (scality/cloudserver#83), and
+// what servers say that take any POST of a bucket for the form of a browser or cannot read its XML.
+// What is a matter of rights is none of these: single calls need the same.
 bool batch_unknown(long status, const S3Fault& fault) {
   if (status == 501 || status == 405) return true;
   if (status == 404) return fault.code.empty() || fault.code == "NoSuchKey";
   if (status == 412 || status == 415) return true;
-  if (status != 400) return false;
+  if (status != 400 && status != 403) return false;
   for (const char* code : {"NotImplemented", "NotSupported", "UnsupportedOperation",
-                           "InvalidArgument", "MethodNotAllowed", "MalformedPOSTRequest"}) {
+                           "InvalidArgument", "MethodNotAllowed", "MalformedPOSTRequest",
+                           "MalformedXML", "InvalidURI", "InvalidRequest", "MissingContentMD5"}) {
     if (fault.code == code) return true;
   }
   return false;

@@ -42,11 +42,12 @@ def cut_body(after_bytes):
 
 
 def stall_body(after_bytes, seconds=3600):
-    """Reads so much of the request's body and then no more."""
+    """Reads so much of the request's body, or all where it is less, and then no more."""
     def act(exchange):
         for _ in exchange.pieces():
             if exchange.seen.body_bytes >= after_bytes:
-                exchange.stall(seconds)
+                break
+        exchange.stall(seconds)
         exchange.reset()
     return act
 

@@ -147,8 +147,10 @@ class Names(ModelCase):
         host = self.host(model, endpoint=f"http://bkt.localhost:{model.port}")
         name = self.assertCycle(model, host)
         self.assertIn(name, host.run("list").stdout)
+        address = f"http://bkt.localhost:{model.port}/prod"
+        self.assertIn(f" in {address},", host.run("status").stdout)
         self.assertDeleted(model, host, name)
-        self.assertChecked(model, host)
+        self.assertChecked(model, host, f"the endpoint is the bucket's own host name: {address}")
 
     def test_the_endpoint_is_a_server_whose_name_begins_like_the_bucket(self):
         model = self.model()

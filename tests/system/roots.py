@@ -23,7 +23,7 @@ from etcd35 import mirror  # noqa: E402  (the path comes first)
 MMDEBSTRAP = ("mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt/lists", "--include="
               "systemd,systemd-sysv,dbus,ca-certificates,python3,etcd-server,etcd-client,openssl,unzip")
 # As debian/control has it, but for what only the unit tests need.
-BUILD = ("g++ make pkg-config debhelper libarchive-dev libcli11-dev libcurl4-openssl-dev libfmt-dev libinih-dev "
+BUILD = ("g++ make pkgconf debhelper libarchive-dev libcli11-dev libcurl4-openssl-dev libfmt-dev libinih-dev "
          "libisal-dev libpugixml-dev libssl-dev libsystemd-dev libyaml-cpp-dev nlohmann-json3-dev")
 APT = ("apt-get", "-o", "DPkg::Options::=--force-unsafe-io", "-o", "APT::Keep-Downloaded-Packages=false",
        "-qq", "-y", "--no-install-recommends", "install")

@@ -174,9 +174,9 @@ Result<void> ask_bucket(Context& context, const SnapshotDirectory* directory, Na
                         std::vector<Wanted>& wanted, StatusFacts& facts, bool& answered) {
   ES_ASSIGN(offsite, Offsite::open(context, {.deadline = deadline}));
   StatusFacts::Bucket& found = *facts.bucket;
-  found.url = offsite->bucket().display();
   BucketLook look(context, *offsite, directory, wanted, facts);
   auto listed = look.go_through();
+  found.url = offsite->bucket().display();  // the first answer settles which part names the bucket
   answered = look.answered();
   if (!listed) return listed;
   found.count = look.count();

@@ -157,13 +157,19 @@ TEST(Dialects, NormalETag) {
 
 // supabase/storage#898 (Google: 501, 400 NotImplemented, 400 InvalidArgument), basho/riak_cs#549
 // and artifact-keeper/artifact-keeper#749 (405), apache/arrow-rs-object-store#731,
-// meganz/s4-specs#5.
+// meganz/s4-specs#5, scality/cloudserver#83 (InvalidURI), EnterpriseDB/barman#1146
+// (MissingContentMD5), flyology-ada/flyology-object-storage#60 (MalformedXML for the namespace).
 TEST(Dialects, DeletesKeyByKeyWhereThereIsNoBatch) {
   const FakeAnswer rows[] = {s3_error(501, "NotImplemented", "not implemented"),
                              {501, {}, ""},
                              s3_error(400, "NotImplemented"),
                              s3_error(400, "InvalidArgument", "Invalid argument."),
                              s3_error(405, "MethodNotAllowed"),
+                             s3_error(403, "MethodNotAllowed"),
+                             s3_error(400, "InvalidURI"),
+                             s3_error(400, "InvalidRequest"),
+                             s3_error(400, "MalformedXML"),
+                             s3_error(400, "MissingContentMD5"),
                              {405, {{"content-type", "text/html"}}, "<html>405</html>"},
                              s3_error(400, "MalformedPOSTRequest"),
                              s3_error(412, "PreconditionFailed", "Bucket POST must be multipart"),
@@ -189,9 +195,12 @@ TEST(Dialects, DeletesKeyByKeyWhereThereIsNoBatch) {
   }
 }
 
-// A right that is missing, a busy server, a page: of these nobody knows that there is no batch.
+// A right that is missing, keys that are not accepted, a busy server, a page: of these nobody knows that there is no batch.
 TEST(Dialects, DoesNotDeleteKeyByKeyForAnotherReason) {
   const FakeAnswer rows[] = {s3_error(403, "AccessDenied"),
+                             s3_error(403, "InvalidAccessKeyId"),
+                             s3_error(403, "SignatureDoesNotMatch"),
+                             web_page(403),
                              s3_error(503, "SlowDown"),
                              s3_error(404, "NoSuchBucket"),
                              s3_error(400, "ExpiredToken"),
