@@ -64,7 +64,7 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 	agent/base/json.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
-	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/last_good.cc \
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/configuration.cc agent/config/last_good.cc \
 	agent/config/environment_file.cc agent/config/foreign_yaml.cc \
 	agent/config/characters.cc agent/config/cluster_keys.cc agent/config/key_doubts.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
@@ -94,6 +94,7 @@ offsite_SRC := agent/offsite/ledger.cc agent/offsite/offsite.cc agent/offsite/re
 commands_SRC := agent/commands/check.cc agent/commands/check_bucket.cc agent/commands/check_write.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/findings.cc \
 	agent/commands/list.cc agent/commands/print_error.cc agent/commands/prune.cc \
+	agent/commands/registry.cc \
 	agent/commands/remote_list.cc agent/commands/run.cc agent/commands/save.cc agent/commands/table.cc \
 	agent/commands/status/bucket.cc agent/commands/status/gather.cc agent/commands/status/status.cc \
 	agent/commands/status/verdict.cc agent/commands/status/words.cc

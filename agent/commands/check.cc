@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/exit_code.h"
 #include "base/go_duration.h"
@@ -9,6 +10,7 @@
 #include "commands/check_bucket.h"
 #include "commands/commands.h"
 #include "commands/findings.h"
+#include "commands/registry.h"
 #include "commands/status/verdict.h"
 #include "etcd/connect.h"
 #include "pruning/history.h"
@@ -308,18 +310,37 @@ void check_metrics(const Context& context, Findings& findings) {
   findings.ok(path + " is written by each run");
 }
 
+class CheckCommand final : public Command {
+ public:
+  explicit CheckCommand(CLI::App& app) {
+    app.add_flag("--write", options_.write,
+                 "write, read and delete objects of its own in the bucket, too");
+  }
+
+  int run(const Call& call) override {
+    return command_check(call.context, options_, call.paths, call.config_error);
+  }
+
+ private:
+  CheckOptions options_;
+};
+
 }  // namespace
 
-int command_check(Context& context, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error, bool write) {
+std::unique_ptr<Command> make_check(CLI::App& app) {
+  return std::make_unique<CheckCommand>(app);
+}
+
+int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error) {
   Findings findings;
   check_policy(context, paths, config_error, findings);
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);
   if (context.settings.policy.s3) {
-    check_bucket(context, write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
-  } else if (write && !config_error) {
+    check_bucket(context, options.write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
+  } else if (options.write && !config_error) {
     findings.warn("--write: no bucket is configured",
                   "add s3backupconfig to " + paths.cluster_file);
   }

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "commands/delete_object.h"
+#include "commands/registry.h"
 #include "store/directory.h"
 #include "store/lock.h"
 #include "store/ownership.h"
@@ -120,10 +122,29 @@ Result<void> remove_both(Context& context, const std::string& wanted, bool force
   return here ? remove_here(context, directory, *here) : Result<void>();
 }
 
+class DeleteCommand final : public Command {
+ public:
+  explicit DeleteCommand(CLI::App& app) {
+    app.add_option("NAME", options_.name, "its exact name, as `list` prints it")->required();
+    app.add_flag("--force", options_.force, "delete even the newest verified one");
+    app.add_flag("--s3", options_.remote, "delete it in the bucket, too");
+  }
+
+  int run(const Call& call) override { return command_delete(call.context, options_); }
+
+ private:
+  DeleteOptions options_;
+};
+
 }  // namespace
 
-int command_delete(Context& context, const std::string& name, bool force, bool remote) {
-  const auto done = remote ? remove_both(context, name, force) : remove_one(context, name, force);
+std::unique_ptr<Command> make_delete(CLI::App& app) {
+  return std::make_unique<DeleteCommand>(app);
+}
+
+int command_delete(Context& context, const DeleteOptions& options) {
+  const auto done = options.remote ? remove_both(context, options.name, options.force)
+                                   : remove_one(context, options.name, options.force);
   return done ? kExitOk : print_error(done.error());
 }
 

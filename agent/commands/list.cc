@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -9,6 +10,7 @@
 #include "base/human.h"
 #include "base/json.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
 #include "commands/remote_list.h"
 #include "commands/table.h"
 #include "store/directory.h"
@@ -207,9 +209,29 @@ int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
   return remote.denied() ? code : kExitOk;
 }
 
+class ListCommand final : public Command {
+ public:
+  explicit ListCommand(CLI::App& app) {
+    app.add_flag("--json", options_.json, "print a JSON array");
+  }
+
+  int run(const Call& call) override {
+    const int code = command_list(call.context, options_);
+    if (call.config_error) return print_error(*call.config_error);
+    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
+  }
+
+ private:
+  ListOptions options_;
+};
+
 }  // namespace
 
-int command_list(Context& context, bool json) {
+std::unique_ptr<Command> make_list(CLI::App& app) {
+  return std::make_unique<ListCommand>(app);
+}
+
+int command_list(Context& context, const ListOptions& options) {
   auto rows = local_rows(context.settings.host.snapshots.directory);
   if (!rows) return print_error(rows.error());
   Answer answer{std::move(*rows), {}};
@@ -229,7 +251,7 @@ int command_list(Context& context, bool json) {
     }
   }
   const UnixSeconds now = context.clock.now();
-  if (json) {
+  if (options.json) {
     print_json(answer, now);
   } else {
     print_table(context, answer, now);

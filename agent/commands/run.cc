@@ -1,7 +1,12 @@
+#include <unistd.h>
+
 #include "base/exit_code.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
+#include "config/last_good.h"
 #include "cycle.h"
 #include "metrics/run_metrics.h"
+#include "run/report.h"
 #include "store/lock.h"
 #include "store/run_state.h"
 #include "systemd/message_ids.h"
@@ -20,7 +25,63 @@ int record_off(Context& context, int code) {
   return code;
 }
 
+// For the next cycle that cannot use its configuration. Only what has been of use is kept: the one
+// that a snapshot was taken with, or that says that none is to be taken.
+void keep_settings(const Call& call, int code) {
+  // The mark is gone where the cycle has its snapshot, or none is asked for.
+  const std::string mark = runtime_directory() + "/" + kUnfinishedFile;
+  const bool finished = access(mark.c_str(), F_OK) != 0 && errno == ENOENT;
+  const bool of_use = code == kExitOk || code == kExitRemote || (code != kExitBusy && finished);
+  const Settings& settings = call.settings;
+  if (!of_use || !settings.doubts.empty() || !settings.cluster_text || !has_last_good(call.paths)) {
+    return;
+  }
+  const auto kept = keep_last_good(state_directory(), call.paths, settings);
+  if (kept) return;
+  call.context.log.write(
+      {.level = LogLevel::kWarning,
+       .message = "Couldn't keep the configuration for a cycle that cannot read it",
+       .fields = {{"error", kept.error().message}}});
+}
+
+class RunCommand final : public Command {
+ public:
+  void begin() override { mark_unfinished(runtime_directory()); }
+
+  // Whoever watches the figures of this host shall see that its configuration is wrong, as long as
+  // the file that names their place can be read.
+  int fail(const Error& error, const FailedStart& start) override {
+    report_failure(start.log, error);
+    const auto host = load_host_only(start.paths);
+    Metrics figures;
+    figures.exit_code = exit_code(error.kind);
+    figures.last_good = false;
+    if (host) record_run(*host, nullptr, start.host, start.clock, start.log, std::move(figures));
+    return exit_code(error.kind);
+  }
+
+  int run(const Call& call) override {
+    Context& context = call.context;
+    // `run` is somebody's only if the file that asks for it is there.
+    if (auto present = check_policy_present(call.settings, call.paths); !present) {
+      clear_unfinished(runtime_directory());
+      return fail(present.error(), {call.paths, context.host, context.clock, context.log});
+    }
+    if (const auto& replaced = call.settings.replaced) {
+      report_error(context.log, "The configuration cannot be used, going on with the last good one",
+                   *replaced, kLastGoodUsed);
+    }
+    const int code = command_run(context);
+    keep_settings(call, code);
+    return code;
+  }
+};
+
 }  // namespace
+
+std::unique_ptr<Command> make_run(CLI::App&) {
+  return std::make_unique<RunCommand>();
+}
 
 int command_run(Context& context) {
   const Policy& policy = context.settings.policy;

@@ -25,7 +25,7 @@ for folder in agent/*/; do
     esac
 done
 for only in '<curl/ base' '<yaml-cpp/ config' '<ini.h> config' '<systemd/ systemd' '<archive archive|store' '<isa-l archive' '<openssl/ base' \
-    '<pugixml s3' '<CLI/ main'; do
+    '<pugixml s3' '<CLI/ commands'; do
     library=${only% *}
     folder=${only#* }
     if grep -rnF "#include $library" agent --include='*.h' --include='*.cc' |

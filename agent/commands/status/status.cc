@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,7 @@
 #include "base/go_duration.h"
 #include "base/human.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
 #include "commands/status/gather.h"
 #include "config/value.h"
 
@@ -273,7 +275,67 @@ void print_json(const StatusFacts& facts, const StatusVerdict& verdict) {
   fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
+// Where it cannot even begin: says so in its own form; its exit code.
+int status_unknown(const Error& error, bool json) {
+  if (json) {
+    const Json object = {{"status", "unknown"},
+                         {"exit_code", static_cast<int>(Health::kUnknown)},
+                         {"summary", error.message},
+                         {"reasons", Json::array({{{"status", "unknown"},
+                                                   {"code", "error"},
+                                                   {"message", error.message},
+                                                   {"hint", error.hint}}})}};
+    fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    fmt::print("UNKNOWN: {}\n", error.message);
+    if (!error.hint.empty()) fmt::print("  -> {}\n", error.hint);
+  }
+  return static_cast<int>(Health::kUnknown);
+}
+
+class StatusCommand final : public Command {
+ public:
+  explicit StatusCommand(CLI::App& app) {
+    app.add_flag("--json", options_.json, "print a JSON object");
+    app.add_option_function<std::string>(
+           "--max-age", [this](const std::string& text) { max_age_ = text; },
+           "critical where it is older (30m, 12h); without it the interval decides")
+        ->type_name("DURATION");
+  }
+
+  int fail(const Error& error, const FailedStart&) override {
+    return status_unknown(error, options_.json);
+  }
+
+  int run(const Call& call) override {
+    if (max_age_) {
+      const auto max_age = parse_max_age(*max_age_);
+      if (!max_age) return status_unknown(max_age.error(), options_.json);
+      options_.max_age = *max_age;
+    }
+    // Another policy than the host's own says nothing of the host's timer.
+    if (call.paths.cluster_file == kDefaultClusterFile) {
+      options_.schedule = read_schedule("etcd-snapshot");
+    }
+    std::optional<Error> wrong = call.config_error;
+    // Whoever asks for an age needs no policy for it.
+    if (!wrong && !options_.max_age) {
+      auto present = check_policy_present(call.settings, call.paths);
+      if (!present) wrong = present.take_error();
+    }
+    return command_status(call.context, options_, wrong);
+  }
+
+ private:
+  StatusOptions options_;
+  std::optional<std::string> max_age_;
+};
+
 }  // namespace
+
+std::unique_ptr<Command> make_status(CLI::App& app) {
+  return std::make_unique<StatusCommand>(app);
+}
 
 Result<Nanoseconds> parse_max_age(std::string_view text) {
   const Place place{"the command line", 0, "--max-age"};
@@ -291,23 +353,6 @@ Result<Nanoseconds> parse_max_age(std::string_view text) {
   error.kind = ErrorKind::kUsage;
   error.hint = "see: etcd-snapshot status --help";
   return error;
-}
-
-int status_unknown(const Error& error, bool json) {
-  if (json) {
-    const Json object = {{"status", "unknown"},
-                         {"exit_code", static_cast<int>(Health::kUnknown)},
-                         {"summary", error.message},
-                         {"reasons", Json::array({{{"status", "unknown"},
-                                                   {"code", "error"},
-                                                   {"message", error.message},
-                                                   {"hint", error.hint}}})}};
-    fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
-  } else {
-    fmt::print("UNKNOWN: {}\n", error.message);
-    if (!error.hint.empty()) fmt::print("  -> {}\n", error.hint);
-  }
-  return static_cast<int>(Health::kUnknown);
 }
 
 int command_status(Context& context, const StatusOptions& options,
