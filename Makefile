@@ -111,7 +111,7 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
 	tests/unit/config/network_test.cc tests/unit/config/load_test.cc \
-	tests/unit/config/last_good_test.cc \
+	tests/unit/config/configuration_test.cc tests/unit/config/last_good_test.cc \
 	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc \
 	tests/unit/config/characters_test.cc tests/unit/config/cluster_doubts_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
@@ -148,7 +148,7 @@ metrics_TEST := tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metric
 offsite_TEST := tests/unit/offsite/ledger_test.cc tests/unit/offsite/offsite_prune_test.cc
 commands_TEST := tests/unit/commands/bucket_test.cc tests/unit/commands/check_test.cc \
 	tests/unit/commands/commands_test.cc tests/unit/commands/list_test.cc \
-	tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
+	tests/unit/commands/registry_test.cc tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
 	tests/unit/commands/status/status_test.cc tests/unit/commands/status/verdict_test.cc
 cycle_TEST := tests/unit/cycle/clock_test.cc tests/unit/cycle/cycle_prune_test.cc \
 	tests/unit/cycle/cycle_test.cc tests/unit/cycle/doubts_test.cc tests/unit/cycle/locks_test.cc \

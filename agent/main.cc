@@ -24,14 +24,14 @@ std::string host_name() {
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
 }
 
-int run_command(const CommandRow& row, Command& command, const ConfigPaths& paths) {
+int run_command(const CommandRow& row, const Command& command, const ConfigPaths& paths) {
   RealClock clock;
   const std::string host = host_name();
-  command.begin();
+  if (command.begin) command.begin();
   auto loaded = load_configuration(paths, row.needs, row.last_good);
   const auto log = make_log(loaded ? loaded->settings.host.log_level : LogLevel::kInfo, clock);
   const auto fail = [&](const Error& error) {
-    return command.fail(error, {paths, host, clock, *log});
+    return command.fail ? command.fail(error, {paths, host, clock, *log}) : print_error(error);
   };
   if (!loaded) return fail(loaded.error());
   if (auto handlers = install_stop_handlers(); !handlers) return fail(handlers.error());
@@ -56,7 +56,7 @@ int main_checked(int argc, char** argv) {
   const auto invocation = parse_command_line(argc, argv);
   if (!invocation) return print_error(invocation.error());
   if (invocation->row == nullptr) return kExitOk;
-  const int code = run_command(*invocation->row, *invocation->command, invocation->paths);
+  const int code = run_command(*invocation->row, invocation->command, invocation->paths);
   // `list > /full/disk` must not pass for a success.
   if (fflush(stdout) != 0 || ferror(stdout) != 0) {
     return print_error(system_error(ErrorKind::kStorage, "cannot write to", "standard output"));

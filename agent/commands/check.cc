@@ -310,25 +310,15 @@ void check_metrics(const Context& context, Findings& findings) {
   findings.ok(path + " is written by each run");
 }
 
-class CheckCommand final : public Command {
- public:
-  explicit CheckCommand(CLI::App& app) {
-    app.add_flag("--write", options_.write,
-                 "write, read and delete objects of its own in the bucket, too");
-  }
-
-  int run(const Call& call) override {
-    return command_check(call.context, options_, call.paths, call.config_error);
-  }
-
- private:
-  CheckOptions options_;
-};
-
 }  // namespace
 
-std::unique_ptr<Command> make_check(CLI::App& app) {
-  return std::make_unique<CheckCommand>(app);
+Command make_check(CLI::App& app) {
+  const auto options = std::make_shared<CheckOptions>();
+  app.add_flag("--write", options->write,
+               "write, read and delete objects of its own in the bucket, too");
+  return {.run = [options](const Call& call) {
+    return command_check(call.context, *options, call.paths, call.config_error);
+  }};
 }
 
 int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,

@@ -122,24 +122,14 @@ Result<void> remove_both(Context& context, const std::string& wanted, bool force
   return here ? remove_here(context, directory, *here) : Result<void>();
 }
 
-class DeleteCommand final : public Command {
- public:
-  explicit DeleteCommand(CLI::App& app) {
-    app.add_option("NAME", options_.name, "its exact name, as `list` prints it")->required();
-    app.add_flag("--force", options_.force, "delete even the newest verified one");
-    app.add_flag("--s3", options_.remote, "delete it in the bucket, too");
-  }
-
-  int run(const Call& call) override { return command_delete(call.context, options_); }
-
- private:
-  DeleteOptions options_;
-};
-
 }  // namespace
 
-std::unique_ptr<Command> make_delete(CLI::App& app) {
-  return std::make_unique<DeleteCommand>(app);
+Command make_delete(CLI::App& app) {
+  const auto options = std::make_shared<DeleteOptions>();
+  app.add_option("NAME", options->name, "its exact name, as `list` prints it")->required();
+  app.add_flag("--force", options->force, "delete even the newest proven one");
+  app.add_flag("--s3", options->remote, "delete it in the bucket, too");
+  return {.run = [options](const Call& call) { return command_delete(call.context, *options); }};
 }
 
 int command_delete(Context& context, const DeleteOptions& options) {

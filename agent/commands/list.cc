@@ -209,26 +209,16 @@ int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
   return remote.denied() ? code : kExitOk;
 }
 
-class ListCommand final : public Command {
- public:
-  explicit ListCommand(CLI::App& app) {
-    app.add_flag("--json", options_.json, "print a JSON array");
-  }
-
-  int run(const Call& call) override {
-    const int code = command_list(call.context, options_);
-    if (call.config_error) return print_error(*call.config_error);
-    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
-  }
-
- private:
-  ListOptions options_;
-};
-
 }  // namespace
 
-std::unique_ptr<Command> make_list(CLI::App& app) {
-  return std::make_unique<ListCommand>(app);
+Command make_list(CLI::App& app) {
+  const auto options = std::make_shared<ListOptions>();
+  app.add_flag("--json", options->json, "print a JSON array");
+  return {.run = [options](const Call& call) {
+    const int code = command_list(call.context, *options);
+    if (call.config_error) return print_error(*call.config_error);
+    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
+  }};
 }
 
 int command_list(Context& context, const ListOptions& options) {

@@ -258,25 +258,15 @@ Result<void> prune(Context& context, const PruneOptions& options) {
   return prune_both(context, directory, std::move(state), options);
 }
 
-class PruneCommand final : public Command {
- public:
-  explicit PruneCommand(CLI::App& app) {
-    app.add_flag("--dry-run", options_.dry_run,
-                 "print what would be deleted and why the rest stays, delete nothing");
-    app.add_flag("--accept-history", options_.accept_history,
-                 "prune again after the cluster changed or its revision went back");
-  }
-
-  int run(const Call& call) override { return command_prune(call.context, options_); }
-
- private:
-  PruneOptions options_;
-};
-
 }  // namespace
 
-std::unique_ptr<Command> make_prune(CLI::App& app) {
-  return std::make_unique<PruneCommand>(app);
+Command make_prune(CLI::App& app) {
+  const auto options = std::make_shared<PruneOptions>();
+  app.add_flag("--dry-run", options->dry_run,
+               "print what would be deleted and why the rest stays, delete nothing");
+  app.add_flag("--accept-history", options->accept_history,
+               "prune again after the cluster changed or its revision went back");
+  return {.run = [options](const Call& call) { return command_prune(call.context, *options); }};
 }
 
 int command_prune(Context& context, const PruneOptions& options) {

@@ -3,7 +3,7 @@
 // row.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -34,16 +34,11 @@ struct FailedStart {
 };
 
 // One command as it was called, with its options. Made before the command line is parsed.
-class Command {
- public:
-  virtual ~Command() = default;
-  // Before the configuration is read.
-  virtual void begin() {}
-  // Reports why it cannot start; returns the exit code. print_error(), if a command has no better
-  // way.
-  virtual int fail(const Error& error, const FailedStart& start);
-  // Returns the exit code.
-  virtual int run(const Call& call) = 0;
+struct Command {
+  std::function<int(const Call&)> run;  // returns the exit code
+  // Reports why it cannot start; returns the exit code. Empty: print_error() does.
+  std::function<int(const Error&, const FailedStart&)> fail{};
+  std::function<void()> begin{};  // before the configuration is read; may be empty
 };
 
 struct CommandRow {
@@ -52,7 +47,7 @@ struct CommandRow {
   LastGood last_good;
   bool logs;  // reports through the log and shows its progress; the others print their answer
   // Adds the options of the command to `app`, which fills them in while it parses.
-  std::unique_ptr<Command> (*make)(CLI::App& app);
+  Command (*make)(CLI::App& app);
 };
 
 // In the order of --help.
@@ -61,7 +56,7 @@ std::span<const CommandRow> commands();
 // What the command line asks for.
 struct Invocation {
   const CommandRow* row = nullptr;  // null: nothing more, --help or --version was answered
-  std::unique_ptr<Command> command{};
+  Command command{};
   ConfigPaths paths{};
 };
 // kUsage. Prints the answers to --help and --version.

@@ -44,43 +44,41 @@ void keep_settings(const Call& call, int code) {
        .fields = {{"error", kept.error().message}}});
 }
 
-class RunCommand final : public Command {
- public:
-  void begin() override { mark_unfinished(runtime_directory()); }
+// Whoever watches the figures of this host shall see that its configuration is wrong, as long as
+// the file that names their place can be read.
+int fail_run(const Error& error, const FailedStart& start) {
+  report_failure(start.log, error);
+  const int code = exit_code(error.kind);
+  const auto host = load_host_only(start.paths);
+  if (!host) return code;
+  Metrics figures;
+  figures.exit_code = code;
+  figures.last_good = false;
+  record_run(*host, nullptr, start.host, start.clock, start.log, std::move(figures));
+  return code;
+}
 
-  // Whoever watches the figures of this host shall see that its configuration is wrong, as long as
-  // the file that names their place can be read.
-  int fail(const Error& error, const FailedStart& start) override {
-    report_failure(start.log, error);
-    const auto host = load_host_only(start.paths);
-    Metrics figures;
-    figures.exit_code = exit_code(error.kind);
-    figures.last_good = false;
-    if (host) record_run(*host, nullptr, start.host, start.clock, start.log, std::move(figures));
-    return exit_code(error.kind);
+int run_run(const Call& call) {
+  Context& context = call.context;
+  // `run` is somebody's only if the file that asks for it is there.
+  if (!call.settings.policy_present) {
+    clear_unfinished(runtime_directory());
+    return fail_run(policy_missing(call.paths),
+                    {call.paths, context.host, context.clock, context.log});
   }
-
-  int run(const Call& call) override {
-    Context& context = call.context;
-    // `run` is somebody's only if the file that asks for it is there.
-    if (auto present = check_policy_present(call.settings, call.paths); !present) {
-      clear_unfinished(runtime_directory());
-      return fail(present.error(), {call.paths, context.host, context.clock, context.log});
-    }
-    if (const auto& replaced = call.settings.replaced) {
-      report_error(context.log, "The configuration cannot be used, going on with the last good one",
-                   *replaced, kLastGoodUsed);
-    }
-    const int code = command_run(context);
-    keep_settings(call, code);
-    return code;
+  if (const auto& replaced = call.settings.replaced) {
+    report_error(context.log, "The configuration cannot be used, going on with the last good one",
+                 *replaced, kLastGoodUsed);
   }
-};
+  const int code = command_run(context);
+  keep_settings(call, code);
+  return code;
+}
 
 }  // namespace
 
-std::unique_ptr<Command> make_run(CLI::App&) {
-  return std::make_unique<RunCommand>();
+Command make_run(CLI::App&) {
+  return {.run = run_run, .fail = fail_run, .begin = [] { mark_unfinished(runtime_directory()); }};
 }
 
 int command_run(Context& context) {

@@ -68,65 +68,62 @@ Result<void> apply_flags(const S3Flags& flags, Settings& settings) {
   return {};
 }
 
-class SaveCommand final : public Command {
- public:
-  explicit SaveCommand(CLI::App& app) {
-    app.add_option_function<std::string>(
-           "--name", [this](const std::string& name) { name_ = name; },
-           "its name; without it rke_etcd_snapshot_<time>")
-        ->type_name("NAME");
-    app.add_flag("--s3", flags_.upload,
-                 "upload it to the bucket; the flags below override cluster.yml");
-    const auto option = [&app](const char* flag, std::optional<std::string>& into, const char* help,
-                               const char* type) {
-      app.add_option(flag, into, help)->type_name(type);
-    };
-    option("--bucket-name", flags_.bucket_name, "the bucket", "NAME");
-    option("--folder", flags_.folder, "the folder in it", "PATH");
-    option("--region", flags_.region, "the bucket's region", "REGION");
-    option("--s3-endpoint", flags_.endpoint, "the server", "HOST[:PORT]");
-    option("--s3-endpoint-ca", flags_.endpoint_ca,
-           "certificates of its CA, in addition to the system's", "FILE");
-    option("--access-key", flags_.access_key, "the access key; visible in ps", "KEY");
-    option("--secret-key", flags_.secret_key,
-           "the secret key; visible in ps, better: [s3] secret_key_file or AWS_SECRET_ACCESS_KEY",
-           "KEY");
-  }
-
-  int fail(const Error& error, const FailedStart& start) override {
-    report_failure(start.log, error);
-    return exit_code(error.kind);
-  }
-
-  int run(const Call& call) override {
-    if (call.config_error) call.settings.policy.s3_error = call.config_error->message;
-    if (auto applied = apply_flags(flags_, call.settings); !applied) {
-      return print_error(applied.error());
-    }
-    if (name_ && name_->empty()) {
-      return print_error({ErrorKind::kUsage, "--name is empty",
-                          "give a name, or leave the option out for rke_etcd_snapshot_<time>",
-                          false, 0});
-    }
-    if (call.config_error) {
-      call.context.log.write(
-          {.level = LogLevel::kWarning,
-           .message = "The snapshot is taken without cluster.yml, which cannot be read",
-           .fields = {{"warning", call.config_error->message}},
-           .message_id = kConfigWarning});
-    }
-    return command_save(call.context, {.name = name_.value_or(""), .upload = flags_.upload});
-  }
-
- private:
-  std::optional<std::string> name_;
-  S3Flags flags_;
+// What the command line says of the snapshot and of the bucket.
+struct SaveFlags {
+  std::optional<std::string> name;
+  S3Flags s3;
 };
+
+int run_save(const Call& call, const SaveFlags& flags) {
+  if (call.config_error) call.settings.policy.s3_error = call.config_error->message;
+  if (auto applied = apply_flags(flags.s3, call.settings); !applied) {
+    return print_error(applied.error());
+  }
+  if (flags.name && flags.name->empty()) {
+    return print_error({ErrorKind::kUsage, "--name is empty",
+                        "give a name, or leave the option out for rke_etcd_snapshot_<time>", false,
+                        0});
+  }
+  if (call.config_error) {
+    call.context.log.write(
+        {.level = LogLevel::kWarning,
+         .message = "The snapshot is taken without cluster.yml, which cannot be read",
+         .fields = {{"warning", call.config_error->message}},
+         .message_id = kConfigWarning});
+  }
+  return command_save(call.context, {.name = flags.name.value_or(""), .upload = flags.s3.upload});
+}
 
 }  // namespace
 
-std::unique_ptr<Command> make_save(CLI::App& app) {
-  return std::make_unique<SaveCommand>(app);
+Command make_save(CLI::App& app) {
+  const auto flags = std::make_shared<SaveFlags>();
+  app.add_option_function<std::string>(
+         "--name", [flags](const std::string& name) { flags->name = name; },
+         "its name; without it rke_etcd_snapshot_<time>")
+      ->type_name("NAME");
+  S3Flags& s3 = flags->s3;
+  app.add_flag("--s3", s3.upload, "upload it to the bucket; the flags below override cluster.yml");
+  const auto option = [&app](const char* flag, std::optional<std::string>& into, const char* help,
+                             const char* type) {
+    app.add_option(flag, into, help)->type_name(type);
+  };
+  option("--bucket-name", s3.bucket_name, "the bucket", "NAME");
+  option("--folder", s3.folder, "the folder in it", "PATH");
+  option("--region", s3.region, "the bucket's region", "REGION");
+  option("--s3-endpoint", s3.endpoint, "the server", "HOST[:PORT]");
+  option("--s3-endpoint-ca", s3.endpoint_ca, "certificates of its CA, in addition to the system's",
+         "FILE");
+  option("--access-key", s3.access_key, "the access key; ps shows it", "KEY");
+  option("--secret-key", s3.secret_key,
+         "the secret key; ps shows it, better: [s3] secret_key_file or AWS_SECRET_ACCESS_KEY",
+         "KEY");
+  return {.run = [flags](const Call& call) { return run_save(call, *flags); },
+          .fail =
+              [](const Error& error, const FailedStart& start) {
+                report_failure(start.log, error);
+                return exit_code(error.kind);
+              }};
 }
 
 int command_save(Context& context, const SaveOptions& options) {

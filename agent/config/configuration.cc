@@ -89,8 +89,9 @@ Result<Configuration> load_configuration(const ConfigPaths& paths, Needs needs,
   ConfigPaths host_only = paths;
   host_only.cluster_file.clear();
   host_only.check_files = needs == Needs::kHostAndFiles;
-  auto partly = load_settings(host_only);
-  if (partly) return Configuration{std::move(*partly), std::move(error)};
+  if (auto partly = load_settings(host_only)) {
+    return Configuration{std::move(*partly), std::move(error)};
+  }
   if (needs != Needs::kNothing) return error;
   Configuration nothing{{}, std::move(error)};
   nothing.settings.host.snapshots.directory.clear();
@@ -105,12 +106,12 @@ Result<HostSettings> load_host_only(const ConfigPaths& paths) {
   return std::move(settings.host);
 }
 
-Result<void> check_policy_present(const Settings& settings, const ConfigPaths& paths) {
-  if (settings.policy_present) return {};
-  return Error{ErrorKind::kConfig, paths.cluster_file + " is not there",
-               "write it (an example is in /usr/share/doc/etcd-snapshot/examples), or take a "
-               "snapshot by hand: etcd-snapshot save",
-               false, 0};
+Error policy_missing(const ConfigPaths& paths) {
+  return {
+      ErrorKind::kConfig, paths.cluster_file + " is not there",
+      "write it (an example is in /usr/share/doc/etcd-snapshot/examples), or take a snapshot by "
+      "hand: etcd-snapshot save",
+      false, 0};
 }
 
 Error doubt_error(const ConfigWarning& doubt) {

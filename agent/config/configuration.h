@@ -33,8 +33,8 @@ Result<Configuration> load_configuration(const ConfigPaths& paths, Needs needs, 
 // etcd-snapshot.conf alone; the files that it names may be missing.
 Result<HostSettings> load_host_only(const ConfigPaths& paths);
 
-// For a command that is of no use without cluster.yml. kConfig.
-Result<void> check_policy_present(const Settings& settings, const ConfigPaths& paths);
+// For a command that is of no use without cluster.yml, where there is none.
+Error policy_missing(const ConfigPaths& paths);
 
 // A doubt as the error that a command ends with.
 Error doubt_error(const ConfigWarning& doubt);

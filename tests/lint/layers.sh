@@ -13,6 +13,8 @@ forbid() {
     if grep -rnE "$pattern" "$@" --include='*.h' --include='*.cc'; then bad=1; fi
 }
 forbid '#include "commands/' agent/cycle.cc agent/cycle.h
+# What a command needs stands in its row.
+forbid '[!=]= ?"' agent/main.cc
 above=
 for room in $rooms; do
     [ -z "$above" ] || forbid "#include \"($above)" "agent/$room"

@@ -293,48 +293,37 @@ int status_unknown(const Error& error, bool json) {
   return static_cast<int>(Health::kUnknown);
 }
 
-class StatusCommand final : public Command {
- public:
-  explicit StatusCommand(CLI::App& app) {
-    app.add_flag("--json", options_.json, "print a JSON object");
-    app.add_option_function<std::string>(
-           "--max-age", [this](const std::string& text) { max_age_ = text; },
-           "critical where it is older (30m, 12h); without it the interval decides")
-        ->type_name("DURATION");
+int run_status(const Call& call, StatusOptions options, const std::optional<std::string>& max_age) {
+  if (max_age) {
+    const auto age = parse_max_age(*max_age);
+    if (!age) return status_unknown(age.error(), options.json);
+    options.max_age = *age;
   }
-
-  int fail(const Error& error, const FailedStart&) override {
-    return status_unknown(error, options_.json);
+  // Another policy than the host's own says nothing of the host's timer.
+  if (call.paths.cluster_file == kDefaultClusterFile) {
+    options.schedule = read_schedule("etcd-snapshot");
   }
-
-  int run(const Call& call) override {
-    if (max_age_) {
-      const auto max_age = parse_max_age(*max_age_);
-      if (!max_age) return status_unknown(max_age.error(), options_.json);
-      options_.max_age = *max_age;
-    }
-    // Another policy than the host's own says nothing of the host's timer.
-    if (call.paths.cluster_file == kDefaultClusterFile) {
-      options_.schedule = read_schedule("etcd-snapshot");
-    }
-    std::optional<Error> wrong = call.config_error;
-    // Whoever asks for an age needs no policy for it.
-    if (!wrong && !options_.max_age) {
-      auto present = check_policy_present(call.settings, call.paths);
-      if (!present) wrong = present.take_error();
-    }
-    return command_status(call.context, options_, wrong);
+  std::optional<Error> error = call.config_error;
+  // Whoever asks for an age needs no policy for it.
+  if (!error && !options.max_age && !call.settings.policy_present) {
+    error = policy_missing(call.paths);
   }
-
- private:
-  StatusOptions options_;
-  std::optional<std::string> max_age_;
-};
+  return command_status(call.context, options, error);
+}
 
 }  // namespace
 
-std::unique_ptr<Command> make_status(CLI::App& app) {
-  return std::make_unique<StatusCommand>(app);
+Command make_status(CLI::App& app) {
+  const auto options = std::make_shared<StatusOptions>();
+  const auto max_age = std::make_shared<std::optional<std::string>>();
+  app.add_flag("--json", options->json, "print a JSON object");
+  app.add_option_function<std::string>(
+         "--max-age", [max_age](const std::string& text) { *max_age = text; },
+         "critical where it is older (30m, 12h); without it the interval decides")
+      ->type_name("DURATION");
+  return {.run = [=](const Call& call) { return run_status(call, *options, *max_age); },
+          .fail = [options](const Error& error,
+                            const FailedStart&) { return status_unknown(error, options->json); }};
 }
 
 Result<Nanoseconds> parse_max_age(std::string_view text) {
