@@ -65,7 +65,7 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 	agent/base/json.cc agent/base/text.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
-	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/last_good.cc \
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/configuration.cc agent/config/last_good.cc \
 	agent/config/environment_file.cc agent/config/foreign_yaml.cc \
 	agent/config/characters.cc agent/config/cluster_keys.cc agent/config/key_doubts.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
@@ -95,6 +95,7 @@ offsite_SRC := agent/offsite/ledger.cc agent/offsite/offsite.cc agent/offsite/re
 commands_SRC := agent/commands/check.cc agent/commands/check_bucket.cc agent/commands/check_write.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/findings.cc \
 	agent/commands/list.cc agent/commands/print_error.cc agent/commands/prune.cc \
+	agent/commands/registry.cc \
 	agent/commands/remote_list.cc agent/commands/run.cc agent/commands/save.cc agent/commands/table.cc \
 	agent/commands/status/bucket.cc agent/commands/status/gather.cc agent/commands/status/status.cc \
 	agent/commands/status/verdict.cc agent/commands/status/words.cc
@@ -111,7 +112,7 @@ base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
 config_TEST := tests/unit/config/cluster_yaml_test.cc tests/unit/config/host_ini_test.cc \
 	tests/unit/config/s3_policy_test.cc tests/unit/config/s3_flags_test.cc \
 	tests/unit/config/network_test.cc tests/unit/config/load_test.cc \
-	tests/unit/config/last_good_test.cc \
+	tests/unit/config/configuration_test.cc tests/unit/config/last_good_test.cc \
 	tests/unit/config/environment_file_test.cc tests/unit/config/foreign_yaml_test.cc \
 	tests/unit/config/characters_test.cc tests/unit/config/cluster_doubts_test.cc
 etcd_TEST := tests/unit/etcd/protobuf_test.cc tests/unit/etcd/grpc_test.cc \
@@ -148,7 +149,7 @@ metrics_TEST := tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metric
 offsite_TEST := tests/unit/offsite/ledger_test.cc tests/unit/offsite/offsite_prune_test.cc
 commands_TEST := tests/unit/commands/bucket_test.cc tests/unit/commands/check_test.cc \
 	tests/unit/commands/commands_test.cc tests/unit/commands/list_test.cc \
-	tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
+	tests/unit/commands/registry_test.cc tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
 	tests/unit/commands/status/status_test.cc tests/unit/commands/status/verdict_test.cc
 cycle_TEST := tests/unit/cycle/clock_test.cc tests/unit/cycle/cycle_prune_test.cc \
 	tests/unit/cycle/cycle_test.cc tests/unit/cycle/doubts_test.cc tests/unit/cycle/locks_test.cc \

@@ -19,7 +19,7 @@ namespace etcd_snapshot {
 enum class ErrorKind {
   kInternal,     // a bug, or a library that failed for no reason of the operator's
   kUsage,        // the command line
-  kUnverified,   // a snapshot that did not prove good
+  kUnverified,   // a snapshot that failed verification
   kUnavailable,  // etcd not reachable, or it refused
   kStorage,      // the local directory: missing, full, read-only
   kBusy,         // another run holds the lock

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "base/exit_code.h"
 #include "base/go_duration.h"
@@ -9,6 +10,7 @@
 #include "commands/check_bucket.h"
 #include "commands/commands.h"
 #include "commands/findings.h"
+#include "commands/registry.h"
 #include "commands/status/verdict.h"
 #include "etcd/connect.h"
 #include "pruning/history.h"
@@ -310,16 +312,25 @@ void check_metrics(const Context& context, Findings& findings) {
 
 }  // namespace
 
-int command_check(Context& context, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error, bool write) {
+Command make_check(CLI::App& app) {
+  const auto options = std::make_shared<CheckOptions>();
+  app.add_flag("--write", options->write,
+               "write, read and delete objects of its own in the bucket, too");
+  return {.run = [options](const Call& call) {
+    return command_check(call.context, *options, call.paths, call.config_error);
+  }};
+}
+
+int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error) {
   Findings findings;
   check_policy(context, paths, config_error, findings);
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);
   if (context.settings.policy.s3) {
-    check_bucket(context, write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
-  } else if (write && !config_error) {
+    check_bucket(context, options.write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
+  } else if (options.write && !config_error) {
     findings.warn("--write: no bucket is configured",
                   "add s3backupconfig to " + paths.cluster_file);
   }

@@ -1,6 +1,7 @@
-// The commands of the command line, one file each. Every function returns the exit code of the
-// program (base/exit_code.h). `run` and `save` report through the log; the others print their
-// answer to standard output and errors, with what to do, to standard error.
+// What the commands do, with their options: the whole of them but the command line
+// (commands/registry.h). Every function returns the exit code of the program (base/exit_code.h).
+// `run` and `save` report through the log; the others print their answer to standard output and
+// errors, with what to do, to standard error.
 #pragma once
 
 #include <optional>
@@ -16,24 +17,40 @@ namespace etcd_snapshot {
 // One cycle, unless cluster.yml turns recurring snapshots off.
 int command_run(Context& context);
 
-// A one-time snapshot; `name` empty: rke_etcd_snapshot_<time>. `upload`: to the bucket of the
-// settings, too.
-int command_save(Context& context, const std::string& name, bool upload);
+// A one-time snapshot.
+struct SaveOptions {
+  std::string name{};   // empty: rke_etcd_snapshot_<time>
+  bool upload = false;  // to the bucket of the settings, too
+};
+int command_save(Context& context, const SaveOptions& options);
 
-// Here and in the bucket side by side. A bucket that does not answer costs its half of the table
-// and the exit code 76.
-int command_list(Context& context, bool json);
+// The snapshots of this host and of the bucket side by side. A bucket that does not answer costs
+// its half of the table and the exit code 76.
+struct ListOptions {
+  bool json = false;
+};
+int command_list(Context& context, const ListOptions& options);
 
-int command_prune(Context& context, bool dry_run, bool accept);
+struct PruneOptions {
+  bool dry_run = false;
+  bool accept_history = false;
+};
+int command_prune(Context& context, const PruneOptions& options);
 
-// `name` exactly as `list` prints it, with or without its extension. `force`: also the newest
-// proven one. `remote`: in the bucket, too.
-int command_delete(Context& context, const std::string& name, bool force, bool remote);
+struct DeleteOptions {
+  std::string name{};   // exactly as `list` prints it, with or without its extension
+  bool force = false;   // also the newest proven one
+  bool remote = false;  // in the bucket, too
+};
+int command_delete(Context& context, const DeleteOptions& options);
 
-// The doctor. Changes nothing; `write`: but objects of its own in the bucket, which go again.
+// The doctor. Changes nothing.
+struct CheckOptions {
+  bool write = false;  // but objects of its own in the bucket, which go again
+};
 // `config_error`: why the settings in `context` are not all of them.
-int command_check(Context& context, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error, bool write = false);
+int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,
+                  const std::optional<Error>& config_error);
 
 // How it stands, for people, programs and monitoring systems; its exit codes are theirs: 0 ok, 1
 // warning, 2 critical, 3 unknown (commands/status/verdict.h). Changes nothing. `config_error` as
@@ -48,9 +65,6 @@ int command_status(Context& context, const StatusOptions& options,
 
 // "30m", "1h30m", "12" (hours). kUsage.
 Result<Nanoseconds> parse_max_age(std::string_view text);
-
-// Where `status` cannot even begin: says so in its own form; its exit code.
-int status_unknown(const Error& error, bool json);
 
 // "etcd-snapshot: <message>" and the hint on a line of its own, on standard error; the exit code.
 int print_error(const Error& error);

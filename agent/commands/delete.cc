@@ -1,8 +1,10 @@
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "commands/delete_object.h"
+#include "commands/registry.h"
 #include "store/directory.h"
 #include "store/lock.h"
 #include "store/ownership.h"
@@ -122,8 +124,17 @@ Result<void> remove_both(Context& context, const std::string& wanted, bool force
 
 }  // namespace
 
-int command_delete(Context& context, const std::string& name, bool force, bool remote) {
-  const auto done = remote ? remove_both(context, name, force) : remove_one(context, name, force);
+Command make_delete(CLI::App& app) {
+  const auto options = std::make_shared<DeleteOptions>();
+  app.add_option("NAME", options->name, "its exact name, as `list` prints it")->required();
+  app.add_flag("--force", options->force, "delete even the newest proven one");
+  app.add_flag("--s3", options->remote, "delete it in the bucket, too");
+  return {.run = [options](const Call& call) { return command_delete(call.context, *options); }};
+}
+
+int command_delete(Context& context, const DeleteOptions& options) {
+  const auto done = options.remote ? remove_both(context, options.name, options.force)
+                                   : remove_one(context, options.name, options.force);
   return done ? kExitOk : print_error(done.error());
 }
 

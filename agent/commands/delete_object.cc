@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "archive/writer.h"
+#include "config/configuration.h"
 #include "offsite/ledger.h"
 #include "offsite/offsite.h"
 #include "run/report.h"

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -9,6 +10,7 @@
 #include "base/human.h"
 #include "base/json.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
 #include "commands/remote_list.h"
 #include "commands/table.h"
 #include "store/directory.h"
@@ -209,7 +211,17 @@ int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
 
 }  // namespace
 
-int command_list(Context& context, bool json) {
+Command make_list(CLI::App& app) {
+  const auto options = std::make_shared<ListOptions>();
+  app.add_flag("--json", options->json, "print a JSON array");
+  return {.run = [options](const Call& call) {
+    const int code = command_list(call.context, *options);
+    if (call.config_error) return print_error(*call.config_error);
+    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
+  }};
+}
+
+int command_list(Context& context, const ListOptions& options) {
   auto rows = local_rows(context.settings.host.snapshots.directory);
   if (!rows) return print_error(rows.error());
   Answer answer{std::move(*rows), {}};
@@ -229,7 +241,7 @@ int command_list(Context& context, bool json) {
     }
   }
   const UnixSeconds now = context.clock.now();
-  if (json) {
+  if (options.json) {
     print_json(answer, now);
   } else {
     print_table(context, answer, now);

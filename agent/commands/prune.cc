@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "base/exit_code.h"
 #include "base/human.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
 #include "commands/table.h"
 #include "offsite/offsite.h"
 #include "run/announcements.h"
@@ -71,13 +73,14 @@ Result<PruneState> state_by_hand(Context& context, bool locked) {
 }
 
 // Shows the break that was found and, unless `dry_run`, lets it count as known from now on.
-Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan, bool dry_run,
-                    bool damaged) {
+Result<void> accept(const SnapshotDirectory& directory, const PrunePlan& plan,
+                    const PruneState& state, bool dry_run) {
   if (!plan.history_break) {
     if (plan.unknown) return *plan.unknown;
     fmt::print("the history of these snapshots is unbroken, there is nothing to accept\n");
     // Written anew all the same: as it is, it keeps everything from being pruned.
-    return damaged && !dry_run ? accept_history(directory, UnixSeconds()) : Result<void>();
+    return state.forget_accepted && !dry_run ? accept_history(directory, UnixSeconds())
+                                             : Result<void>();
   }
   fmt::print("{}\n", describe(*plan.history_break));
   if (dry_run) {
@@ -135,11 +138,11 @@ Result<UniqueFd> wait_for_directory(Context& context, const std::string& undone)
 
 // The same, and once more where the operator accepts what holds it.
 Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& directory,
-                                          Offsite& offsite, bool dry_run, bool accept_break) {
-  ES_ASSIGN(half, prune_bucket(context, directory, offsite, dry_run));
-  if (!accept_break || !half.outcome.history_break) return half;
+                                          Offsite& offsite, const PruneOptions& options) {
+  ES_ASSIGN(half, prune_bucket(context, directory, offsite, options.dry_run));
+  if (!options.accept_history || !half.outcome.history_break) return half;
   fmt::print("in the bucket: {}\n", describe(*half.outcome.history_break));
-  if (dry_run) {
+  if (options.dry_run) {
     fmt::print("without --dry-run this would be accepted, and what follows done\n");
     return half;
   }
@@ -149,7 +152,7 @@ Result<BucketHalf> prune_bucket_accepting(Context& context, SnapshotDirectory& d
   ES_TRY(accept_history(directory, newer ? newer->time : context.clock.now()));
   lock.reset();
   fmt::print("accepted: what was taken before is pruned by the retention again\n");
-  return prune_bucket(context, directory, offsite, dry_run);
+  return prune_bucket(context, directory, offsite, options.dry_run);
 }
 
 Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run) {
@@ -180,14 +183,14 @@ Result<void> print_bucket(const Offsite& offsite, BucketHalf half, bool dry_run)
 
 // The half that is here. `state` knows of the bucket what there is to know.
 Result<void> prune_here(Context& context, SnapshotDirectory& directory, const PruneState& state,
-                        bool dry_run, bool accept_break) {
+                        const PruneOptions& options) {
   ES_ASSIGN(plan, plan_prune(context, directory, state));
-  if (plan.history_break && !accept_break) {
+  if (plan.history_break && !options.accept_history) {
     fmt::print(
         "{}\nnothing is pruned until you accept that: etcd-snapshot prune --accept-history\n",
         describe(*plan.history_break));
   }
-  if (dry_run) {
+  if (options.dry_run) {
     print_plan(plan, context.clock.now());
     return plan.unread();
   }
@@ -203,63 +206,72 @@ Result<void> prune_here(Context& context, SnapshotDirectory& directory, const Pr
 // The bucket first: only then is it known what it lacks. Without a lock of the directory, as it may
 // take its time.
 Result<void> prune_both(Context& context, SnapshotDirectory& directory, PruneState state,
-                        bool dry_run, bool accept_break) {
+                        const PruneOptions& options) {
   ES_ASSIGN(offsite, Offsite::open(context, Offsite::of_a_command(context.clock)));
-  auto remote = prune_bucket_accepting(context, directory, *offsite, dry_run, accept_break);
+  auto remote = prune_bucket_accepting(context, directory, *offsite, options);
   state.in_bucket = [&](const StoredSnapshot& snapshot) { return offsite->released(snapshot); };
   if (!remote && remote.error().kind == ErrorKind::kCancelled) return remote.take_error();
   Result<UniqueFd> lock = UniqueFd();
-  if (!dry_run) lock = wait_for_directory(context, "nothing was pruned here");
+  if (!options.dry_run) lock = wait_for_directory(context, "nothing was pruned here");
   auto here = [&]() -> Result<void> {
     if (!lock) return lock.take_error();
-    ES_ASSIGN(holds, clock_holds(context, !dry_run));
+    ES_ASSIGN(holds, clock_holds(context, !options.dry_run));
     state.clock_hold = holds;
-    return prune_here(context, directory, state, dry_run, accept_break);
+    return prune_here(context, directory, state, options);
   }();
   // What went wrong here goes before what went wrong there, but both halves are told.
-  const auto there =
-      remote ? print_bucket(*offsite, std::move(*remote), dry_run) : Result<void>(remote.error());
+  const auto there = remote ? print_bucket(*offsite, std::move(*remote), options.dry_run)
+                            : Result<void>(remote.error());
   return here ? there : here;
 }
 
-Result<void> prune(Context& context, bool dry_run, bool accept_break) {
-  if (!dry_run) ES_TRY(check_no_doubt(context.settings));
+Result<void> prune(Context& context, const PruneOptions& options) {
+  if (!options.dry_run) ES_TRY(check_no_doubt(context.settings));
   ES_TRY(check_retention_is_set(context.settings));
   const bool bucket = context.settings.policy.s3.has_value();
   UniqueFd bucket_lock, lock;
-  if (!dry_run && bucket) {
+  if (!options.dry_run && bucket) {
     ES_ASSIGN(taken, take_bucket_lock(runtime_directory()));
     bucket_lock = std::move(taken);
   }
-  if (!dry_run) {
+  if (!options.dry_run) {
     ES_ASSIGN(taken, take_run_lock(runtime_directory()));
     lock = std::move(taken);
   }
   ES_ASSIGN(directory, SnapshotDirectory::open(context.settings.host.snapshots.directory, false));
-  ES_ASSIGN(state, state_by_hand(context, !dry_run));
-  if (accept_break) {
+  ES_ASSIGN(state, state_by_hand(context, !options.dry_run));
+  if (options.accept_history) {
     // Damaged content says nothing, and the operator decides anew; a file that cannot be read (its
     // error has an errno) stays an error.
     const auto accepted = read_accepted_history(directory);
     state.forget_accepted = !accepted && accepted.error().code == 0;
     ES_ASSIGN(before, plan_prune(context, directory, state));
-    ES_TRY(accept(directory, before, dry_run, state.forget_accepted));
-    state.forget_accepted = state.forget_accepted && dry_run;
+    ES_TRY(accept(directory, before, state, options.dry_run));
+    state.forget_accepted = state.forget_accepted && options.dry_run;
     // The table shows what accepting would let go.
-    if (dry_run && before.history_break) {
+    if (options.dry_run && before.history_break) {
       state.as_if_accepted = parse_snapshot_name(before.history_break->newer)->time;
     }
   }
-  if (!bucket) return prune_here(context, directory, state, dry_run, accept_break);
+  if (!bucket) return prune_here(context, directory, state, options);
   lock.reset();
-  return prune_both(context, directory, std::move(state), dry_run, accept_break);
+  return prune_both(context, directory, std::move(state), options);
 }
 
 }  // namespace
 
-int command_prune(Context& context, bool dry_run, bool accept) {
-  auto done = prune(context, dry_run, accept);
-  if (done && dry_run) done = check_no_doubt(context.settings);
+Command make_prune(CLI::App& app) {
+  const auto options = std::make_shared<PruneOptions>();
+  app.add_flag("--dry-run", options->dry_run,
+               "print what would be deleted and why the rest stays, delete nothing");
+  app.add_flag("--accept-history", options->accept_history,
+               "prune again after the cluster changed or its revision went back");
+  return {.run = [options](const Call& call) { return command_prune(call.context, *options); }};
+}
+
+int command_prune(Context& context, const PruneOptions& options) {
+  auto done = prune(context, options);
+  if (done && options.dry_run) done = check_no_doubt(context.settings);
   return done ? kExitOk : print_error(done.error());
 }
 

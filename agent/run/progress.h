@@ -30,6 +30,14 @@ class TerminalProgress final : public Progress {
   bool visible_ = false;
 };
 
+// Nowhere.
+class NoProgress final : public Progress {
+ public:
+  void phase(Phase, std::string_view) override {}
+  void advance(int64_t, int64_t) override {}
+  void finish(std::string_view) override {}
+};
+
 // The longest time within a phase that brings no progress although all is well: what the agent
 // itself allows for one wait, and some more. A hang that goes on for longer is nothing that it
 // knows of, and systemd ends it.

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "base/go_duration.h"
-#include "config/value.h"
+#include "config/configuration.h"
 #include "systemd/message_ids.h"
 
 namespace etcd_snapshot {
@@ -67,11 +67,6 @@ void report_error(Log& log, const std::string& message, const Error& error,
   record.fields["error"] = error.message;
   if (!error.hint.empty()) record.fields["hint"] = error.hint;
   log.write(record);
-}
-
-Error doubt_error(const ConfigWarning& doubt) {
-  return {ErrorKind::kConfig, doubt.message,
-          std::string(kHowToCorrect) + "; to take a snapshot now: etcd-snapshot save", false, 0};
 }
 
 void report_doubts(Log& log, const Settings& settings) {

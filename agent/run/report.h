@@ -30,9 +30,6 @@ void report_error(Log& log, const std::string& message, const Error& error,
 // One error for each of them. To be told in every cycle, as it changes what a cycle does.
 void report_doubts(Log& log, const Settings& settings);
 
-// A doubt as the error that a command ends with.
-Error doubt_error(const ConfigWarning& doubt);
-
 // report_error with the message and the id that fit the kind of the error.
 void report_failure(Log& log, const Error& error);
 

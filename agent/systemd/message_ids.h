@@ -37,7 +37,7 @@ inline constexpr char kAttemptFailed[] = "a5b3eab35a31420399a969d1d3ca8608";
 inline constexpr char kEndpointPassedOver[] = "c14c74aa741a4ccd8acbc45f301c38cd";
 // The cycle gave up without a snapshot. Fields: error.
 inline constexpr char kBackupFailed[] = "c8b46d469b1d4706a235e01abaecbc46";
-// What etcd sent did not prove good. Fields: error.
+// What etcd sent failed verification. Fields: error.
 inline constexpr char kUnverified[] = "a7b83b03405d4cc282d593da8525be8a";
 // The cluster did not answer a linearizable read. Fields: error.
 inline constexpr char kUnhealthy[] = "75eb8767ff694248ba4826a93d7cec3f";

@@ -105,12 +105,23 @@ def help_of(*arguments):
     return run.stdout
 
 
+def options_in(text):
+    """The options that a help lists, which are those that begin a line."""
+    return set(re.findall(r"^ +(?:-\w,)?--([a-z][a-z0-9-]*)", text, flags=re.M))
+
+
 if program.exists():
     commands = re.findall(r"^\.It Cm ([a-z]+)", page, flags=re.M)
     documented = set(re.findall(r"Fl Fl ([a-z][a-z0-9-]*)", page))
     summary = help_of()
-    texts = [summary] + [help_of(command) for command in commands]
-    options = set(re.findall(r"--([a-z][a-z0-9-]*)", "\n".join(texts)))
+    options = options_in(summary)
+    for command in commands:
+        own = options_in(help_of(command))
+        options |= own
+        # In the item of the command, which ends where that of the next one begins.
+        item = re.search(rf"^\.It Cm {command}\b.*?(?=^\.It Cm |^\.Sh )", page, flags=re.M | re.S)
+        for option in sorted(own - {"help"} - set(re.findall(r"Fl Fl ([a-z0-9-]+)", item.group(0)))):
+            problems.append(f"{PAGE}: {command} does not tell of --{option}")
     for option in sorted(options - documented):
         problems.append(f"{PAGE}: --{option} is missing")
     for option in sorted(documented - options):

@@ -123,7 +123,9 @@ delete="etcd-snapshot --config $work/host.conf delete"
 
 # The same flags as the program itself has.
 if [[ -x $program ]]; then
-    for command in '' run save list prune delete check status; do
+    mapfile -t commands < <("$program" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]\{1,\}\) .*/\1/p')
+    expect 'etcd-snapshot ' "${commands[@]}"
+    for command in '' "${commands[@]}"; do
         # shellcheck disable=SC2086 # no word at all where there is no command
         # At the beginning of a line: texts name flags, too.
         mapfile -t flags < <({ "$program" --help; "$program" $command --help; } |
@@ -131,8 +133,6 @@ if [[ -x $program ]]; then
         [[ ! $command ]] || mapfile -t flags < <(printf '%s\n' "${flags[@]}" | grep -vx -e --version)
         expect "etcd-snapshot $command -" "${flags[@]}"
     done
-    mapfile -t commands < <("$program" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]\{1,\}\) .*/\1/p')
-    expect 'etcd-snapshot ' "${commands[@]}"
 fi
 
 # Through bash itself, where words are cut for real.

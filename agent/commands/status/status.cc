@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "base/human.h"
 #include "base/text.h"
 #include "commands/commands.h"
+#include "commands/registry.h"
 #include "commands/status/gather.h"
 #include "config/value.h"
 
@@ -267,7 +269,56 @@ void print_json(const StatusFacts& facts, const StatusVerdict& verdict) {
   fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
 }
 
+// Where it cannot even begin: says so in its own form; its exit code.
+int status_unknown(const Error& error, bool json) {
+  if (json) {
+    const Json object = {{"status", "unknown"},
+                         {"exit_code", static_cast<int>(Health::kUnknown)},
+                         {"summary", error.message},
+                         {"reasons", Json::array({{{"status", "unknown"},
+                                                   {"code", "error"},
+                                                   {"message", error.message},
+                                                   {"hint", error.hint}}})}};
+    fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    fmt::print("UNKNOWN: {}\n", error.message);
+    if (!error.hint.empty()) fmt::print("  -> {}\n", error.hint);
+  }
+  return static_cast<int>(Health::kUnknown);
+}
+
+int run_status(const Call& call, StatusOptions options, const std::optional<std::string>& max_age) {
+  if (max_age) {
+    const auto age = parse_max_age(*max_age);
+    if (!age) return status_unknown(age.error(), options.json);
+    options.max_age = *age;
+  }
+  // Another policy than the host's own says nothing of the host's timer.
+  if (call.paths.cluster_file == kDefaultClusterFile) {
+    options.schedule = read_schedule("etcd-snapshot");
+  }
+  std::optional<Error> error = call.config_error;
+  // Whoever asks for an age needs no policy for it.
+  if (!error && !options.max_age && !call.settings.policy_present) {
+    error = policy_missing(call.paths);
+  }
+  return command_status(call.context, options, error);
+}
+
 }  // namespace
+
+Command make_status(CLI::App& app) {
+  const auto options = std::make_shared<StatusOptions>();
+  const auto max_age = std::make_shared<std::optional<std::string>>();
+  app.add_flag("--json", options->json, "print a JSON object");
+  app.add_option_function<std::string>(
+         "--max-age", [max_age](const std::string& text) { *max_age = text; },
+         "critical where it is older (30m, 12h); without it the interval decides")
+      ->type_name("DURATION");
+  return {.run = [=](const Call& call) { return run_status(call, *options, *max_age); },
+          .fail = [options](const Error& error,
+                            const FailedStart&) { return status_unknown(error, options->json); }};
+}
 
 Result<Nanoseconds> parse_max_age(std::string_view text) {
   const Place place{"the command line", 0, "--max-age"};
@@ -285,23 +336,6 @@ Result<Nanoseconds> parse_max_age(std::string_view text) {
   error.kind = ErrorKind::kUsage;
   error.hint = "see: etcd-snapshot status --help";
   return error;
-}
-
-int status_unknown(const Error& error, bool json) {
-  if (json) {
-    const Json object = {{"status", "unknown"},
-                         {"exit_code", static_cast<int>(Health::kUnknown)},
-                         {"summary", error.message},
-                         {"reasons", Json::array({{{"status", "unknown"},
-                                                   {"code", "error"},
-                                                   {"message", error.message},
-                                                   {"hint", error.hint}}})}};
-    fmt::print("{}\n", object.dump(2, ' ', false, Json::error_handler_t::replace));
-  } else {
-    fmt::print("UNKNOWN: {}\n", error.message);
-    if (!error.hint.empty()) fmt::print("  -> {}\n", error.hint);
-  }
-  return static_cast<int>(Health::kUnknown);
 }
 
 int command_status(Context& context, const StatusOptions& options,

@@ -20,7 +20,7 @@ std::string_view meaning(int exit_status) {
     case kExitInternal:
       return "an unexpected error";
     case kExitUnverified:
-      return "what etcd sent did not prove good";
+      return "what etcd sent failed verification";
     case kExitUnavailable:
       return "etcd did not answer or refused";
     case kExitStorage:

@@ -18,13 +18,16 @@ TEST_GROUP(CommandsBucket) {
     lab.with_bucket();
   }
   Printed prune(bool dry_run = false, bool accept = false) {
-    return capture([&] { return command_prune(lab.context, dry_run, accept); });
+    return capture(
+        [&] { return command_prune(lab.context, {.dry_run = dry_run, .accept_history = accept}); });
   }
   Printed remove(const std::string& name, bool force = false, bool remote = true) {
-    return capture([&] { return command_delete(lab.context, name, force, remote); });
+    return capture([&] {
+      return command_delete(lab.context, {.name = name, .force = force, .remote = remote});
+    });
   }
   Printed save(const std::string& name, bool upload) {
-    return capture([&] { return command_save(lab.context, name, upload); });
+    return capture([&] { return command_save(lab.context, {.name = name, .upload = upload}); });
   }
   void forget_here(const std::string& file) {
     std::filesystem::remove(lab.scratch.path("snapshots/" + file));

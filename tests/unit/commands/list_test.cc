@@ -33,7 +33,7 @@ TEST_GROUP(CommandsList) {
     lab.with_bucket();
   }
   Printed list(bool json = false) {
-    return capture([&] { return command_list(lab.context, json); });
+    return capture([&] { return command_list(lab.context, {.json = json}); });
   }
   void forget_here(const std::string& file) {
     std::filesystem::remove(lab.scratch.path("snapshots/" + file));
@@ -54,7 +54,7 @@ TEST_GROUP(CommandsList) {
     return file;
   }
   void save(const std::string& name) {
-    LONGS_EQUAL(0, capture([&] { return command_save(lab.context, name, false); }).code);
+    LONGS_EQUAL(0, capture([&] { return command_save(lab.context, {.name = name}); }).code);
   }
   // A one-time one of that name, in the bucket alone.
   void add_one_time(const std::string& name) {

@@ -191,7 +191,8 @@ TEST(CyclePrune, FreezesWhenTheClusterIsAnotherUntilTheOperatorAccepts) {
   LONGS_EQUAL(0, cycle());
   CHECK_TRUE(lab.has(old));
   // Until somebody says that it is meant.
-  const Printed printed = capture([&] { return command_prune(lab.context, false, true); });
+  const Printed printed =
+      capture([&] { return command_prune(lab.context, {.accept_history = true}); });
   LONGS_EQUAL(0, printed.code);
   CHECK_FALSE(lab.has(old));
   CHECK_TRUE(lab.has(recent));

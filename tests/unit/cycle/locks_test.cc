@@ -48,10 +48,13 @@ TEST_GROUP(Locks) {
     return run_cycle(lab.context);
   }
   Printed prune(bool dry_run = false, bool accept = false) {
-    return capture([&] { return command_prune(lab.context, dry_run, accept); });
+    return capture(
+        [&] { return command_prune(lab.context, {.dry_run = dry_run, .accept_history = accept}); });
   }
   Printed remove(const std::string& name, bool remote, bool force = false) {
-    return capture([&] { return command_delete(lab.context, name, force, remote); });
+    return capture([&] {
+      return command_delete(lab.context, {.name = name, .force = force, .remote = remote});
+    });
   }
   std::string add_both(Nanoseconds age) {
     const std::string file = lab.add_snapshot(age);
@@ -100,7 +103,7 @@ TEST(Locks, ARunTakesItsSnapshotWhileSomebodyPrunesInTheBucket) {
 TEST(Locks, ASaveNeedNotWaitForARunThatUploads) {
   for (const char* operation : {"PutObject", "ListObjectsV2"}) {
     int inner = -1;
-    during(operation, [&] { inner = command_save(lab.context, operation, false); });
+    during(operation, [&] { inner = command_save(lab.context, {.name = operation}); });
     LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
     LONGS_EQUAL_TEXT(0, inner, lab.log.text().c_str());
     CHECK_TRUE(lab.has(std::string(operation) + ".zip"));
@@ -111,7 +114,7 @@ TEST(Locks, ASaveNeedNotWaitForARunThatUploads) {
 TEST(Locks, ARunGivesWayToOneThatTakesItsSnapshot) {
   int inner = -1;
   lab.etcd.before_answer = [&](const std::string& method) {
-    if (method == "Snapshot") inner = command_save(lab.context, "by hand", false);
+    if (method == "Snapshot") inner = command_save(lab.context, {.name = "by hand"});
   };
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());
   LONGS_EQUAL(kExitBusy, inner);

@@ -137,7 +137,8 @@ TEST(OffsiteCycle, UploadsNeitherWhatExpiredNorWhatIsNotItsOwn) {
 }
 
 TEST(OffsiteCycle, UploadsOneTimeSnapshotsToo) {
-  LONGS_EQUAL(0, capture([&] { return command_save(lab.context, "before upgrade", false); }).code);
+  LONGS_EQUAL(0,
+              capture([&] { return command_save(lab.context, {.name = "before upgrade"}); }).code);
   LONGS_EQUAL(0, lab.objects().size());
   LONGS_EQUAL_TEXT(0, next_cycle(), lab.log.text().c_str());
   CHECK_TRUE(lab.same_in_bucket("before upgrade.zip"));

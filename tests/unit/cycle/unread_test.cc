@@ -265,16 +265,17 @@ TEST(UnreadCommands, PruneHoldsAndSaysWhy) {
                 {"openat", "*/run/lock"}};
   for (const auto& one : faults) {
     const Fault fault(one.call, EIO, one.glob);
-    const Printed pruned = capture([&] { return command_prune(lab.context, false, false); });
+    const Printed pruned = capture([&] { return command_prune(lab.context, {}); });
     LONGS_EQUAL_TEXT(kExitStorage, pruned.code, one.glob);
     CHECK_TRUE_TEXT(holds(pruned.err, "Input/output error"), pruned.err.c_str());
     CHECK_TRUE_TEXT(lab.has(old), one.glob);
   }
   const Fault fault("pread", EIO, "*/" + old);
-  const Printed dry = capture([&] { return command_prune(lab.context, true, false); });
+  const Printed dry = capture([&] { return command_prune(lab.context, {.dry_run = true}); });
   LONGS_EQUAL(kExitStorage, dry.code);
   CHECK_TRUE(holds(dry.out, "pruning is held"));
-  const Printed accepted = capture([&] { return command_prune(lab.context, false, true); });
+  const Printed accepted =
+      capture([&] { return command_prune(lab.context, {.accept_history = true}); });
   LONGS_EQUAL(kExitStorage, accepted.code);
   CHECK_TRUE(lab.has(old));
 }
@@ -282,25 +283,24 @@ TEST(UnreadCommands, PruneHoldsAndSaysWhy) {
 TEST(UnreadCommands, DeleteTakesAnUnreadOneForProven) {
   {
     const Fault fault("pread", EIO, "*/" + newest);
-    const Printed refused =
-        capture([&] { return command_delete(lab.context, newest, false, false); });
+    const Printed refused = capture([&] { return command_delete(lab.context, {.name = newest}); });
     LONGS_EQUAL(kExitUsage, refused.code);
     CHECK_TRUE(lab.has(newest));
   }
   // The way out that the hint names: a proven one is newer.
   const Fault fault("pread", EIO, "*/" + old);
-  LONGS_EQUAL(0, capture([&] { return command_delete(lab.context, old, false, false); }).code);
+  LONGS_EQUAL(0, capture([&] { return command_delete(lab.context, {.name = old}); }).code);
   CHECK_FALSE(lab.has(old));
 }
 
 TEST(UnreadCommands, ListShowsThatNobodyKnows) {
   const Fault fault("pread", EIO, "*/" + old);
-  const Printed listed = capture([&] { return command_list(lab.context, false); });
+  const Printed listed = capture([&] { return command_list(lab.context, {}); });
   LONGS_EQUAL(kExitStorage, listed.code);
   CHECK_TRUE(holds(listed.out, old));
   CHECK_TRUE(holds(listed.out, " ?"));
   CHECK_TRUE(holds(listed.err, old));
-  const Printed json = capture([&] { return command_list(lab.context, true); });
+  const Printed json = capture([&] { return command_list(lab.context, {.json = true}); });
   CHECK_TRUE(holds(json.out, "\"proven\": null"));
 }
 

@@ -65,7 +65,7 @@ TEST(FindFreeName, EndsWithARequestToStop) {
 TEST_GROUP(CommandSave) {
   Lab lab;
   Printed save(const std::string& name) {
-    return capture([&] { return command_save(lab.context, name, false); });
+    return capture([&] { return command_save(lab.context, {.name = name}); });
   }
 };
 
