@@ -1,4 +1,5 @@
 // What is a stall, and what ends a transfer to which bytes come all the time.
+#include "base/stop.h"
 #include "http_lab.h"
 
 #include <curl/curl.h>
