@@ -19,7 +19,7 @@ WITHOUT_BUCKET = {"backlog_snapshots", "retention_snapshots", "certificate_expir
 
 
 def names_in_source():
-    with open(os.path.join(TOP, "agent", "metrics.cc")) as source:
+    with open(os.path.join(TOP, "agent", "metrics", "metrics.cc")) as source:
         return set(re.findall(r"\betcd_snapshot_(\w+)", source.read()))
 
 
