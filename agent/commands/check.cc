@@ -310,32 +310,30 @@ void check_metrics(const Context& context, Findings& findings) {
   findings.ok(path + " is written by each run");
 }
 
-}  // namespace
-
-Command make_check(CLI::App& app) {
-  const auto options = std::make_shared<CheckOptions>();
-  app.add_flag("--write", options->write,
-               "write, read and delete objects of its own in the bucket, too");
-  return {.run = [options](const Call& call) {
-    return command_check(call.context, *options, call.paths, call.config_error);
-  }};
-}
-
-int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error) {
+// The doctor. Changes nothing, but for `write` objects of its own in the bucket, which go again.
+int command_check(const Call& call, bool write) {
+  Context& context = call.context;
   Findings findings;
-  check_policy(context, paths, config_error, findings);
+  check_policy(context, call.paths, call.config_error, findings);
   check_directory(context, findings);
   check_etcd(context, findings);
   check_bundle(context, findings);
   if (context.settings.policy.s3) {
-    check_bucket(context, options.write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
-  } else if (options.write && !config_error) {
+    check_bucket(context, write ? BucketCheck::kWrites : BucketCheck::kReads, findings);
+  } else if (write && !call.config_error) {
     findings.warn("--write: no bucket is configured",
-                  "add s3backupconfig to " + paths.cluster_file);
+                  "add s3backupconfig to " + call.paths.cluster_file);
   }
   check_metrics(context, findings);
   return findings.finish();
+}
+
+}  // namespace
+
+Command make_check(CLI::App& app) {
+  const auto write = std::make_shared<bool>(false);
+  app.add_flag("--write", *write, "write, read and delete objects of its own in the bucket, too");
+  return {.run = [write](const Call& call) { return command_check(call, *write); }};
 }
 
 }  // namespace etcd_snapshot

@@ -1,14 +1,12 @@
-// What the commands do, with their options: the whole of them but the command line
-// (commands/registry.h). Every function returns the exit code of the program (base/exit_code.h).
-// `run` and `save` report through the log; the others print their answer to standard output and
-// errors, with what to do, to standard error.
+// What several commands share, and those that the tests start with more than their command line.
+// Every function returns the exit code of the program (base/exit_code.h).
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "config/load.h"
+#include "base/result.h"
 #include "run/context.h"
 #include "systemd/unit_state.h"
 
@@ -24,37 +22,9 @@ struct SaveOptions {
 };
 int command_save(Context& context, const SaveOptions& options);
 
-// The snapshots of this host and of the bucket side by side. A bucket that does not answer costs
-// its half of the table and the exit code 76.
-struct ListOptions {
-  bool json = false;
-};
-int command_list(Context& context, const ListOptions& options);
-
-struct PruneOptions {
-  bool dry_run = false;
-  bool accept_history = false;
-};
-int command_prune(Context& context, const PruneOptions& options);
-
-struct DeleteOptions {
-  std::string name{};   // exactly as `list` prints it, with or without its extension
-  bool force = false;   // also the newest proven one
-  bool remote = false;  // in the bucket, too
-};
-int command_delete(Context& context, const DeleteOptions& options);
-
-// The doctor. Changes nothing.
-struct CheckOptions {
-  bool write = false;  // but objects of its own in the bucket, which go again
-};
-// `config_error`: why the settings in `context` are not all of them.
-int command_check(Context& context, const CheckOptions& options, const ConfigPaths& paths,
-                  const std::optional<Error>& config_error);
-
 // How it stands, for people, programs and monitoring systems; its exit codes are theirs: 0 ok, 1
-// warning, 2 critical, 3 unknown (commands/status/verdict.h). Changes nothing. `config_error` as
-// above; without any settings at all, the directory in `context` is empty.
+// warning, 2 critical, 3 unknown (commands/status/verdict.h). Changes nothing. `config_error`: why
+// the settings in `context` are not all of them; without any, its directory is empty.
 struct StatusOptions {
   bool json = false;
   std::optional<Nanoseconds> max_age{};     // critical where the newest snapshot is older

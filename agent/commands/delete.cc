@@ -13,6 +13,12 @@
 namespace etcd_snapshot {
 namespace {
 
+struct DeleteOptions {
+  std::string name{};   // exactly as `list` prints it, with or without its extension
+  bool force = false;   // also the newest proven one
+  bool remote = false;  // in the bucket, too
+};
+
 Error not_found(const std::string& wanted, const std::string& where) {
   return {ErrorKind::kUsage, "no snapshot '" + wanted + "' in " + where,
           "names are exact, as `etcd-snapshot list` prints them", false, 0};
@@ -122,6 +128,12 @@ Result<void> remove_both(Context& context, const std::string& wanted, bool force
   return here ? remove_here(context, directory, *here) : Result<void>();
 }
 
+int command_delete(Context& context, const DeleteOptions& options) {
+  const auto done = options.remote ? remove_both(context, options.name, options.force)
+                                   : remove_one(context, options.name, options.force);
+  return done ? kExitOk : print_error(done.error());
+}
+
 }  // namespace
 
 Command make_delete(CLI::App& app) {
@@ -130,12 +142,6 @@ Command make_delete(CLI::App& app) {
   app.add_flag("--force", options->force, "delete even the newest proven one");
   app.add_flag("--s3", options->remote, "delete it in the bucket, too");
   return {.run = [options](const Call& call) { return command_delete(call.context, *options); }};
-}
-
-int command_delete(Context& context, const DeleteOptions& options) {
-  const auto done = options.remote ? remove_both(context, options.name, options.force)
-                                   : remove_one(context, options.name, options.force);
-  return done ? kExitOk : print_error(done.error());
 }
 
 }  // namespace etcd_snapshot

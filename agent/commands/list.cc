@@ -19,6 +19,10 @@
 namespace etcd_snapshot {
 namespace {
 
+struct ListOptions {
+  bool json = false;
+};
+
 // Of so many objects that lie only in the bucket the manifest is read: a request or two each.
 constexpr int kMaxManifests = 100;
 
@@ -209,18 +213,6 @@ int tell_of_unread(const Offsite& offsite, const RemoteList& remote) {
   return remote.denied() ? code : kExitOk;
 }
 
-}  // namespace
-
-Command make_list(CLI::App& app) {
-  const auto options = std::make_shared<ListOptions>();
-  app.add_flag("--json", options->json, "print a JSON array");
-  return {.run = [options](const Call& call) {
-    const int code = command_list(call.context, *options);
-    if (call.config_error) return print_error(*call.config_error);
-    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
-  }};
-}
-
 int command_list(Context& context, const ListOptions& options) {
   auto rows = local_rows(context.settings.host.snapshots.directory);
   if (!rows) return print_error(rows.error());
@@ -253,6 +245,18 @@ int command_list(Context& context, const ListOptions& options) {
   if (!joined) return print_error(joined.error());
   if (code != kExitOk) return code;
   return answer.remote.error() ? tell_of_unread(*offsite, answer.remote) : kExitOk;
+}
+
+}  // namespace
+
+Command make_list(CLI::App& app) {
+  const auto options = std::make_shared<ListOptions>();
+  app.add_flag("--json", options->json, "print a JSON array");
+  return {.run = [options](const Call& call) {
+    const int code = command_list(call.context, *options);
+    if (call.config_error) return print_error(*call.config_error);
+    return call.settings.replaced ? print_error(*call.settings.replaced) : code;
+  }};
 }
 
 }  // namespace etcd_snapshot

@@ -19,6 +19,11 @@
 namespace etcd_snapshot {
 namespace {
 
+struct PruneOptions {
+  bool dry_run = false;
+  bool accept_history = false;
+};
+
 void print_plan(const PrunePlan& plan, UnixSeconds now) {
   std::vector<std::vector<std::string>> rows = {{"NAME", "AGE", "SIZE", "ACTION", "REASON"}};
   for (size_t i = 0; i < plan.snapshots.size(); ++i) {
@@ -258,6 +263,12 @@ Result<void> prune(Context& context, const PruneOptions& options) {
   return prune_both(context, directory, std::move(state), options);
 }
 
+int command_prune(Context& context, const PruneOptions& options) {
+  auto done = prune(context, options);
+  if (done && options.dry_run) done = check_no_doubt(context.settings);
+  return done ? kExitOk : print_error(done.error());
+}
+
 }  // namespace
 
 Command make_prune(CLI::App& app) {
@@ -267,12 +278,6 @@ Command make_prune(CLI::App& app) {
   app.add_flag("--accept-history", options->accept_history,
                "prune again after the cluster changed or its revision went back");
   return {.run = [options](const Call& call) { return command_prune(call.context, *options); }};
-}
-
-int command_prune(Context& context, const PruneOptions& options) {
-  auto done = prune(context, options);
-  if (done && options.dry_run) done = check_no_doubt(context.settings);
-  return done ? kExitOk : print_error(done.error());
 }
 
 }  // namespace etcd_snapshot

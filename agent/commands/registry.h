@@ -1,6 +1,5 @@
 // The table of commands, and the command line that it makes. Beside the files of the commands this
-// is all that knows CLI11. A new command is a file that has a class derived from Command, and a
-// row.
+// is all that knows CLI11. A new command is a file with its options and its function, and a row.
 #pragma once
 
 #include <functional>

@@ -10,8 +10,10 @@
 
 #include "archive/reader.h"
 #include "archive/writer.h"
+#include "base/exit_code.h"
 #include "base/files.h"
 #include "base/human.h"
+#include "commands/registry.h"
 #include "fakes/clock.h"
 #include "fakes/etcd.h"
 #include "fakes/log.h"
@@ -160,6 +162,15 @@ class Lab {
     return found;
   }
 };
+
+// A command as its line says: call(lab, {"list", "--json"}); a null word is left out.
+inline int call(Lab& lab, std::vector<const char*> line, const ConfigPaths& paths = {}) {
+  std::erase(line, nullptr);
+  line.insert(line.begin(), "etcd-snapshot");
+  const auto invocation = parse_command_line(static_cast<int>(line.size()), line.data());
+  if (!invocation) return exit_code(invocation.error().kind);
+  return invocation->command.run({lab.context, lab.settings, paths, std::nullopt});
+}
 
 // What a function prints to standard output and standard error.
 struct Printed {

@@ -18,12 +18,15 @@ TEST_GROUP(CommandsBucket) {
     lab.with_bucket();
   }
   Printed prune(bool dry_run = false, bool accept = false) {
-    return capture(
-        [&] { return command_prune(lab.context, {.dry_run = dry_run, .accept_history = accept}); });
+    return capture([&] {
+      return call(
+          lab, {"prune", dry_run ? "--dry-run" : nullptr, accept ? "--accept-history" : nullptr});
+    });
   }
   Printed remove(const std::string& name, bool force = false, bool remote = true) {
     return capture([&] {
-      return command_delete(lab.context, {.name = name, .force = force, .remote = remote});
+      return call(lab,
+                  {"delete", name.c_str(), force ? "--force" : nullptr, remote ? "--s3" : nullptr});
     });
   }
   Printed save(const std::string& name, bool upload) {

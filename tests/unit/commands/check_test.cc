@@ -22,7 +22,7 @@ TEST_GROUP(CommandCheck) {
     chmod(lab.scratch.path("snapshots").c_str(), 0700);
   }
   Printed check() {
-    return capture([&] { return command_check(lab.context, {}, paths, std::nullopt); });
+    return capture([&] { return call(lab, {"check"}, paths); });
   }
   void check_says(const char* text, int code = kExitOk) {
     const Printed printed = check();

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 TEST_GROUP(CommandList) {
   Lab lab;
   Printed list(bool json = false) {
-    return capture([&] { return command_list(lab.context, {.json = json}); });
+    return capture([&] { return call(lab, {"list", json ? "--json" : nullptr}); });
   }
   void make_directory() {
     LONGS_EQUAL(0, mkdir(lab.settings.host.snapshots.directory.c_str(), 0700));
@@ -98,8 +98,10 @@ TEST(CommandList, GivesJsonThatSaysTheSame) {
 TEST_GROUP(CommandPrune) {
   Lab lab;
   Printed prune(bool dry_run = false, bool accept = false) {
-    return capture(
-        [&] { return command_prune(lab.context, {.dry_run = dry_run, .accept_history = accept}); });
+    return capture([&] {
+      return call(
+          lab, {"prune", dry_run ? "--dry-run" : nullptr, accept ? "--accept-history" : nullptr});
+    });
   }
 };
 
@@ -282,7 +284,9 @@ TEST(CommandPrune, SaysThatTheDirectoryIsMissing) {
 TEST_GROUP(CommandDelete) {
   Lab lab;
   Printed remove(const std::string& name, bool force = false) {
-    return capture([&] { return command_delete(lab.context, {.name = name, .force = force}); });
+    return capture([&] {
+      return call(lab, {"delete", name.c_str(), force ? "--force" : nullptr});
+    });
   }
 };
 

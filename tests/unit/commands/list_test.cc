@@ -33,7 +33,7 @@ TEST_GROUP(CommandsList) {
     lab.with_bucket();
   }
   Printed list(bool json = false) {
-    return capture([&] { return command_list(lab.context, {.json = json}); });
+    return capture([&] { return call(lab, {"list", json ? "--json" : nullptr}); });
   }
   void forget_here(const std::string& file) {
     std::filesystem::remove(lab.scratch.path("snapshots/" + file));

@@ -18,7 +18,7 @@ TEST_GROUP(ClockSetAhead) {
     return run_cycle(lab.context);
   }
   Printed prune(bool dry_run = false) {
-    return capture([&] { return command_prune(lab.context, {.dry_run = dry_run}); });
+    return capture([&] { return call(lab, {"prune", dry_run ? "--dry-run" : nullptr}); });
   }
   size_t deleted() {
     return lab.log.count("Deleted local backup");

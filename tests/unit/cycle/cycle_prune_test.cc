@@ -191,8 +191,7 @@ TEST(CyclePrune, FreezesWhenTheClusterIsAnotherUntilTheOperatorAccepts) {
   LONGS_EQUAL(0, cycle());
   CHECK_TRUE(lab.has(old));
   // Until somebody says that it is meant.
-  const Printed printed =
-      capture([&] { return command_prune(lab.context, {.accept_history = true}); });
+  const Printed printed = capture([&] { return call(lab, {"prune", "--accept-history"}); });
   LONGS_EQUAL(0, printed.code);
   CHECK_FALSE(lab.has(old));
   CHECK_TRUE(lab.has(recent));

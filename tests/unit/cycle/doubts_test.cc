@@ -62,12 +62,12 @@ TEST(Doubts, ASnapshotThatIsNotTakenIsMoreUrgent) {
 
 TEST(Doubts, PruneDeletesNothingAndSaysWhy) {
   lab.add_snapshot(1h);
-  Printed printed = capture([&] { return command_prune(lab.context, {.accept_history = true}); });
+  Printed printed = capture([&] { return call(lab, {"prune", "--accept-history"}); });
   LONGS_EQUAL(kExitConfig, printed.code);
   STRCMP_CONTAINS("nothing is deleted: cluster.yml:5:1: retention", printed.err.c_str());
   STRCMP_CONTAINS("to take a snapshot now: etcd-snapshot save", printed.err.c_str());
   CHECK_TRUE(lab.has(old_one));
-  printed = capture([&] { return command_prune(lab.context, {.dry_run = true}); });
+  printed = capture([&] { return call(lab, {"prune", "--dry-run"}); });
   LONGS_EQUAL(kExitConfig, printed.code);
   STRCMP_CONTAINS(std::string(describe(RetentionReason::kDoubt)).c_str(), printed.out.c_str());
   CHECK_TRUE(printed.out.find(" delete ") == std::string::npos);
@@ -75,7 +75,7 @@ TEST(Doubts, PruneDeletesNothingAndSaysWhy) {
 
 TEST(Doubts, CheckFailsForEach) {
   set_aside();
-  const Printed printed = capture([&] { return command_check(lab.context, {}, {}, std::nullopt); });
+  const Printed printed = capture([&] { return call(lab, {"check"}); });
   LONGS_EQUAL(kExitConfig, printed.code);
   STRCMP_CONTAINS("FAIL  cluster.yml:5:1: retention", printed.out.c_str());
   STRCMP_CONTAINS("FAIL  cluster.yml:6: endpoint: unknown scheme", printed.out.c_str());

@@ -265,17 +265,16 @@ TEST(UnreadCommands, PruneHoldsAndSaysWhy) {
                 {"openat", "*/run/lock"}};
   for (const auto& one : faults) {
     const Fault fault(one.call, EIO, one.glob);
-    const Printed pruned = capture([&] { return command_prune(lab.context, {}); });
+    const Printed pruned = capture([&] { return call(lab, {"prune"}); });
     LONGS_EQUAL_TEXT(kExitStorage, pruned.code, one.glob);
     CHECK_TRUE_TEXT(holds(pruned.err, "Input/output error"), pruned.err.c_str());
     CHECK_TRUE_TEXT(lab.has(old), one.glob);
   }
   const Fault fault("pread", EIO, "*/" + old);
-  const Printed dry = capture([&] { return command_prune(lab.context, {.dry_run = true}); });
+  const Printed dry = capture([&] { return call(lab, {"prune", "--dry-run"}); });
   LONGS_EQUAL(kExitStorage, dry.code);
   CHECK_TRUE(holds(dry.out, "pruning is held"));
-  const Printed accepted =
-      capture([&] { return command_prune(lab.context, {.accept_history = true}); });
+  const Printed accepted = capture([&] { return call(lab, {"prune", "--accept-history"}); });
   LONGS_EQUAL(kExitStorage, accepted.code);
   CHECK_TRUE(lab.has(old));
 }
@@ -283,24 +282,24 @@ TEST(UnreadCommands, PruneHoldsAndSaysWhy) {
 TEST(UnreadCommands, DeleteTakesAnUnreadOneForProven) {
   {
     const Fault fault("pread", EIO, "*/" + newest);
-    const Printed refused = capture([&] { return command_delete(lab.context, {.name = newest}); });
+    const Printed refused = capture([&] { return call(lab, {"delete", newest.c_str()}); });
     LONGS_EQUAL(kExitUsage, refused.code);
     CHECK_TRUE(lab.has(newest));
   }
   // The way out that the hint names: a proven one is newer.
   const Fault fault("pread", EIO, "*/" + old);
-  LONGS_EQUAL(0, capture([&] { return command_delete(lab.context, {.name = old}); }).code);
+  LONGS_EQUAL(0, capture([&] { return call(lab, {"delete", old.c_str()}); }).code);
   CHECK_FALSE(lab.has(old));
 }
 
 TEST(UnreadCommands, ListShowsThatNobodyKnows) {
   const Fault fault("pread", EIO, "*/" + old);
-  const Printed listed = capture([&] { return command_list(lab.context, {}); });
+  const Printed listed = capture([&] { return call(lab, {"list"}); });
   LONGS_EQUAL(kExitStorage, listed.code);
   CHECK_TRUE(holds(listed.out, old));
   CHECK_TRUE(holds(listed.out, " ?"));
   CHECK_TRUE(holds(listed.err, old));
-  const Printed json = capture([&] { return command_list(lab.context, {.json = true}); });
+  const Printed json = capture([&] { return call(lab, {"list", "--json"}); });
   CHECK_TRUE(holds(json.out, "\"proven\": null"));
 }
 
