@@ -104,7 +104,7 @@ MODULES := cycle commands offsite metrics pruning run systemd s3 store archive e
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
-	tests/unit/base/human_test.cc tests/unit/base/text_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
+	tests/unit/base/human_test.cc tests/unit/base/text_test.cc tests/unit/base/result_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
 	tests/unit/base/http_bulk_test.cc tests/unit/base/http_stall_test.cc \

@@ -82,7 +82,7 @@ if wanted pages; then
     for page in man/*.[58]; do one "mandoc -Tlint $page" "$MANDOC" -Tlint -Wwarning "$page"; done
     one "the manual names every option and key" "$PYTHON" tests/lint/manual_drift.py
     one "the catalog explains every message id" "$PYTHON" tests/lint/catalog_drift.py
-    one "every error of the S3 client has a hint" "$PYTHON" tests/lint/hints.py
+    one "every error of S3, etcd and the directory has a hint" "$PYTHON" tests/lint/hints.py
 fi
 if wanted units; then one "systemd takes the units" tests/lint/units.sh; fi
 if wanted metrics; then

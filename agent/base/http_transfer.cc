@@ -6,7 +6,6 @@
 #include <cctype>
 #include <utility>
 
-#include "base/errno_hint.h"
 #include "base/files.h"
 #include "base/text.h"
 
@@ -49,7 +48,6 @@ size_t read_body(Transfer& transfer, char* buffer, size_t wanted) {
   if (got < 0) {
     transfer.failure =
         system_error(ErrorKind::kStorage, "cannot read", "the file to be sent", errnum);
-    transfer.failure->hint = errno_hint(errnum);
   }
   return 0;
 }

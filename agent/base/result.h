@@ -13,6 +13,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/errno_hint.h"
+
 namespace etcd_snapshot {
 
 // What failed. Each kind has one exit code (base/exit_code.h).
@@ -44,12 +46,14 @@ struct Error {
   }
 };
 
-// The error of a failed system call: "operation subject: strerror". Uses `errnum` (default errno).
+// The error of a failed system call: "operation subject: strerror", with the hint that fits the
+// errno (errno_hint()). Uses `errnum` (default errno).
 inline Error system_error(ErrorKind kind, std::string_view operation, std::string_view subject,
                           int errnum = errno) {
   Error error;
   error.kind = kind;
   error.message = std::string(operation) + " " + std::string(subject) + ": " + strerror(errnum);
+  error.hint = errno_hint(errnum);
   error.code = errnum;
   return error;
 }

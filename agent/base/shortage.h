@@ -4,7 +4,6 @@
 
 #include <cerrno>
 
-#include "base/errno_hint.h"
 #include "base/result.h"
 
 namespace etcd_snapshot {

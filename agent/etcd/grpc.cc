@@ -11,13 +11,12 @@ namespace {
 constexpr size_t kPrefixBytes = 5;  // one byte of flags, four of length, big-endian
 constexpr size_t kMaxUnaryBytes = 4 << 20;
 
-Error refused(std::string message, int code, bool retryable) {
-  Error error;
-  error.kind = ErrorKind::kUnavailable;
-  error.message = std::move(message);
-  error.grpc_code = code;
-  error.retryable = retryable;
-  return error;
+constexpr char kCutShort[] =
+    "look at etcd's log (journalctl -u etcd), and at a proxy between this host and etcd";
+
+// What no etcd answers.
+Error foreign(std::string message, bool retryable, const char* hint) {
+  return {ErrorKind::kUnavailable, std::move(message), hint, retryable, 0};
 }
 
 // The code that tells permission_denied() about it, whatever the version sent.
@@ -98,33 +97,33 @@ std::string decode_grpc_message(std::string_view encoded) {
 Result<void> check_grpc_response(const HttpResponse& response, const std::string& where,
                                  const std::string& user) {
   if (response.status != 200) {
-    Error error = refused(
-        where + ": HTTP status " + std::to_string(response.status) + " where gRPC answers 200", 0,
-        response.status >= 500);
-    error.hint = kNotTheClientPort;
-    return error;
+    return foreign(
+        where + ": HTTP status " + std::to_string(response.status) + " where gRPC answers 200",
+        response.status >= 500, kNotTheClientPort);
   }
   const std::string type = response.trailer("content-type");
   if (!type.starts_with("application/grpc")) {
-    return refused(where + ": content type '" + type + "' where gRPC answers application/grpc", 0,
-                   false);
+    return foreign(where + ": content type '" + type + "' where gRPC answers application/grpc",
+                   false, kNotTheClientPort);
   }
   const std::string status = response.trailer("grpc-status");
   int code = -1;
   const auto parsed = std::from_chars(status.data(), status.data() + status.size(), code);
   if (status.empty()) {
-    return refused(where + ": the answer ended without grpc-status: it was cut short", 0, true);
+    return foreign(where + ": the answer ended without grpc-status: it was cut short", true,
+                   kCutShort);
   }
   if (parsed.ec != std::errc() || parsed.ptr != status.data() + status.size() || code < 0) {
-    return refused(where + ": grpc-status '" + status + "' is not a number", 0, true);
+    return foreign(where + ": grpc-status '" + status + "' is not a number", true, kCutShort);
   }
   if (code == kGrpcOk) return {};
   const std::string message = decode_grpc_message(response.trailer("grpc-message"));
   const Refusal refusal = refusal_of(code, message);
-  Error error = refused(
+  Error error{
+      ErrorKind::kUnavailable,
       where + ": " + (message.empty() ? "refused" : message) + " (" + grpc_code_name(code) + ")",
-      refusal_code(refusal, code), worth_a_retry(refusal, code));
-  error.hint = refusal_hint(refusal, code, user);
+      refusal_hint(refusal, code, user), worth_a_retry(refusal, code), 0};
+  error.grpc_code = refusal_code(refusal, code);
   return error;
 }
 
@@ -145,23 +144,24 @@ bool is_grpc(const HttpResponse& response) {
 Result<void> UnaryMessage::write(Bytes bytes) {
   if (!is_grpc(response_)) return {};  // an error page: what it is will be told by its headers
   if (buffer_.size() + bytes.size() > kMaxUnaryBytes + kPrefixBytes) {
-    return refused("the answer is larger than 4 MiB, which no answer of etcd is", 0, false);
+    return foreign("the answer is larger than 4 MiB, which no answer of etcd is", false,
+                   kNotTheClientPort);
   }
   buffer_.append(as_text(bytes));
   return {};
 }
 
 Result<std::string> UnaryMessage::take(const std::string& where) {
-  if (buffer_.size() < kPrefixBytes) return refused(where + ": an empty answer", 0, true);
+  if (buffer_.size() < kPrefixBytes) return foreign(where + ": an empty answer", true, kCutShort);
   if (buffer_[0] != 0) {
-    return refused(where + ": a compressed message, which was not asked for", 0, false);
+    return foreign(where + ": a compressed message, which was not asked for", false, kCutShort);
   }
   uint32_t size = 0;
   for (int i = 1; i <= 4; ++i) size = size << 8 | static_cast<uint8_t>(buffer_[i]);
   if (buffer_.size() - kPrefixBytes != size) {
-    return refused(where + ": a message of " + std::to_string(size) + " bytes was announced, " +
+    return foreign(where + ": a message of " + std::to_string(size) + " bytes was announced, " +
                        std::to_string(buffer_.size() - kPrefixBytes) + " came",
-                   0, true);
+                   true, kCutShort);
   }
   return buffer_.substr(kPrefixBytes);
 }

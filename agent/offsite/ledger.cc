@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 
-#include "base/errno_hint.h"
 #include "base/fd.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -55,11 +54,7 @@ Result<void> UploadLedger::write(const std::string& runtime_dir) const {
   const nlohmann::json object = {
       {"place", place_}, {"entries", std::move(entries)}, {"foreign", foreign_}};
   const UniqueFd directory(open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) {
-    Error error = system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
-    error.hint = errno_hint(error.code);
-    return error;
-  }
+  if (!directory) return system_error(ErrorKind::kStorage, "cannot open", runtime_dir);
   return replace_file_at(directory.get(), kLedgerFile, as_bytes(json_text(object) + "\n"), 0644);
 }
 

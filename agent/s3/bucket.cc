@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "archive/writer.h"
-#include "base/errno_hint.h"
 #include "base/fd.h"
 #include "base/files.h"
 #include "s3/stored.h"
@@ -27,13 +26,6 @@ constexpr int kMaxFailedReads = 3;
 // Rights that are missing are missing for each.
 constexpr int kMaxRefusedAborts = 10;
 
-// Of what is wrong here.
-Error local_error(ErrorKind kind, const char* operation, const std::string& subject) {
-  Error error = system_error(kind, operation, subject);
-  error.hint = errno_hint(error.code);
-  return error;
-}
-
 Result<std::string> read_tail(int fd, int64_t offset, int64_t size) {
   std::string bytes(static_cast<size_t>(size), '\0');
   size_t done = 0;
@@ -42,7 +34,7 @@ Result<std::string> read_tail(int fd, int64_t offset, int64_t size) {
       return pread(fd, bytes.data() + done, bytes.size() - done,
                    static_cast<off_t>(offset) + static_cast<off_t>(done));
     });
-    if (count < 0) return local_error(ErrorKind::kStorage, "cannot read", "the snapshot");
+    if (count < 0) return system_error(ErrorKind::kStorage, "cannot read", "the snapshot");
     if (count == 0) break;
     done += static_cast<size_t>(count);
   }
@@ -202,13 +194,13 @@ Result<std::optional<Manifest>> Bucket::read_its_manifest(const RemoteObject& ob
   // A sparse file in memory, with the ends of the object where they belong.
   const UniqueFd file(memfd_create("manifest", MFD_CLOEXEC));
   if (!file || ftruncate(file.get(), object.size_bytes) != 0) {
-    return local_error(ErrorKind::kInternal, "cannot read the manifest of", object.file_name);
+    return system_error(ErrorKind::kInternal, "cannot read the manifest of", object.file_name);
   }
   const auto copy = [&](int64_t offset, int64_t size) -> Result<void> {
     ES_ASSIGN(bytes, client_.get_range(key_of(object.file_name), offset, size));
     if (pwrite(file.get(), bytes.data(), bytes.size(), offset) !=
         static_cast<ssize_t>(bytes.size())) {
-      return local_error(ErrorKind::kInternal, "cannot keep the manifest of", object.file_name);
+      return system_error(ErrorKind::kInternal, "cannot keep the manifest of", object.file_name);
     }
     return {};
   };

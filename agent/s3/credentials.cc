@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/human.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "s3/credential_sources.h"
 #include "store/names.h"
@@ -140,7 +141,8 @@ Error bad_credentials(std::string message, std::string hint) {
 
 Error bucket_file_error(std::string_view key, Error error) {
   // Of the system: what it lies on may not be mounted.
-  if ((error.code != 0 && error.code != EACCES) || error.hint.empty()) {
+  if (!is_shortage(error.code) &&
+      ((error.code != 0 && error.code != EACCES) || error.hint.empty())) {
     error.hint =
         "see that the file is there and that root can read it, and that what it lies on is "
         "mounted; until then snapshots stay on this host, and a later cycle uploads them";
@@ -171,7 +173,9 @@ Result<std::string> read_secret_file(const std::string& path, std::string_view n
   auto text = read_file(path, ErrorKind::kConfig, kSecretFileBytes);
   if (!text) {
     Error error = text.take_error();
-    if (error.hint.empty()) error.hint = fmt::format("{} names that file: check it", named_by);
+    if (error.code != 0 && error.code != EACCES && !is_shortage(error.code)) {
+      error.hint = fmt::format("{} names that file: check it", named_by);
+    }
     return error;
   }
   const std::string word(trim(*text));

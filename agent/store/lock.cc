@@ -32,8 +32,6 @@ Error cannot(std::string_view operation, const std::string& subject) {
     error.hint = "run as root";
   } else if (error.code == ENOSPC || error.code == EDQUOT) {
     error.hint = "make room there (df -h -i /run)";
-  } else {
-    error.hint = "see what is wrong with " + subject + " (ls -ld, findmnt -T, dmesg)";
   }
   return error;
 }

@@ -27,20 +27,19 @@ std::string mebibytes(int64_t bytes) {
   return text;
 }
 
-Error storage_error(std::string message, int code) {
-  Error error;
-  error.kind = ErrorKind::kStorage;
-  error.message = std::move(message);
-  error.code = code;
-  return error;
+Error storage_error(std::string message, const char* hint, int code) {
+  return {ErrorKind::kStorage, std::move(message), hint, false, code};
 }
 
 Error taken_error(const std::string& directory, const std::string& file_name) {
-  Error error = storage_error(
-      "cannot create " + directory + "/" + file_name + ": a file of this name is there already",
+  const auto name = parse_snapshot_name(file_name);
+  const bool chosen = !name || name->kind != SnapshotKind::kRolling;
+  return storage_error(
+      "cannot create " + directory + "/" + file_name + ": a file of this name exists",
+      chosen ? "nothing was replaced; choose another name, or delete that file first"
+             : "nothing was replaced; another agent may write to this directory, or the clock went "
+               "back (timedatectl); the next cycle takes a name of its own",
       EEXIST);
-  error.hint = "nothing was replaced; choose another name, or delete that file first";
-  return error;
 }
 
 // rename(2) that replaces nothing. NFS and some FUSE file systems do not know the flag (EINVAL); a
@@ -81,12 +80,10 @@ Error PartialSnapshot::no_space_error(int errnum, std::string_view what) const {
     free = mebibytes(static_cast<int64_t>(space.f_bavail * space.f_frsize));
     if (space.f_files > 0 && space.f_favail == 0) free += " and no inode";
   }
-  Error error =
-      storage_error("cannot write " + directory_ + "/" + file_name_ + " beyond " +
-                        mebibytes(size_) + ": " + std::string(what) + " (free there: " + free + ")",
-                    errnum);
-  error.hint = kMakeRoom;
-  return error;
+  return storage_error("cannot write " + directory_ + "/" + file_name_ + " beyond " +
+                           mebibytes(size_) + ": " + std::string(what) + " (free there: " + free +
+                           ")",
+                       kMakeRoom, errnum);
 }
 
 Error PartialSnapshot::explain(Error error) const {
@@ -142,7 +139,7 @@ Result<void> PartialSnapshot::commit(const std::optional<Manifest>& sidecar) {
     return storage_error("cannot keep " + path + ": " + std::to_string(size_) +
                              " bytes were written, but the file holds " +
                              std::to_string(status.st_size),
-                         EIO);
+                         errno_hint(EIO), EIO);
   }
   // Asked before the sidecar is written, which would otherwise vouch for somebody else's file. The
   // locked partial file keeps other agents away from the name in between.
@@ -173,7 +170,7 @@ Result<std::unique_ptr<PartialSnapshot>> SnapshotDirectory::create(const std::st
     return storage_error("'" + file_name +
                              "' cannot be the name of a snapshot: it is empty, hidden "
                              "or a path",
-                         EINVAL);
+                         "give a name without '/' and without '.' in front", EINVAL);
   }
   struct stat status = {};
   if (fstatat(fd_.get(), file_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -185,6 +182,7 @@ Result<std::unique_ptr<PartialSnapshot>> SnapshotDirectory::create(const std::st
   if (!fd) {
     Error error = fd.take_error().within("snapshot directory " + path_);
     if (error.code == ENOSPC || error.code == EDQUOT) error.hint = kMakeRoom;
+    if (error.code == EEXIST) error.hint = "another process writes it: wait until that one is done";
     return error;
   }
   return std::unique_ptr<PartialSnapshot>(

@@ -74,11 +74,11 @@ class BundleWriter {
     return static_cast<la_ssize_t>(count);
   }
   Error failure(std::string_view what) const {
-    Error error;
     const char* reason = writer_ ? archive_error_string(writer_.get()) : nullptr;
-    error.message = "certificate bundle: " + std::string(what) + ": " +
-                    (reason != nullptr ? reason : "libarchive gives no reason");
-    return error;
+    return {ErrorKind::kInternal,
+            "certificate bundle: " + std::string(what) + ": " +
+                (reason != nullptr ? reason : "libarchive gives no reason"),
+            "", false, 0};
   }
 
   std::string content_;  // before the writer, which still writes when it is freed

@@ -41,11 +41,12 @@ Result<RunState> read_run_state(const std::string& runtime_dir) {
   if (!text && is_absent(text.error())) return state;
   const auto object = text ? parse_json(*text) : nlohmann::json();
   if (!text || !tells_of_clock(object)) {
-    Error error =
-        text ? Error{ErrorKind::kStorage, path + " is damaged", "", false, 0} : Error(text.error());
-    error.hint =
+    constexpr char kHint[] =
         "whether the clock was set ahead is not known: a run writes the file anew and prunes after "
         "the retention, at most a day later; see that the clock is right (timedatectl)";
+    if (text) return Error{ErrorKind::kStorage, path + " is damaged", kHint, false, 0};
+    Error error = text.error();
+    error.hint = kHint;
     return error;
   }
   state.creation = text_of(object, "creation");

@@ -109,7 +109,11 @@ TEST(PartialSnapshot, ReplacesNothing) {
   CHECK_FALSE(created.ok());
   LONGS_EQUAL(EEXIST, created.error().code);
   CHECK_TRUE(holds(created.error().message, kName));
+  // Nobody chose the name of a recurring one.
+  CHECK_TRUE(holds(created.error().hint, "the next cycle takes a name of its own"));
   STRCMP_EQUAL("older", scratch.read(kName).c_str());
+  scratch.write("chosen.zip", "older");
+  CHECK_TRUE(holds(directory.create("chosen.zip").error().hint, "choose another name"));
 }
 
 TEST(PartialSnapshot, ReplacesNothingThatCameMeanwhile) {
@@ -134,6 +138,7 @@ TEST(PartialSnapshot, IsWrittenByOneAtATime) {
   const auto second = directory.create(kName);
   CHECK_FALSE(second.ok());
   LONGS_EQUAL(EEXIST, second.error().code);
+  CHECK_TRUE(holds(second.error().hint, "wait"));
   CHECK_TRUE(second.error().kind == ErrorKind::kStorage);
   CHECK_TRUE(partial->commit(std::nullopt).ok());
   STRCMP_EQUAL("first", scratch.read(kName).c_str());
