@@ -21,7 +21,7 @@ inline constexpr char kUploaded[] = "e9dc21e7cb1d4165a3446a5fac454b03";
 inline constexpr char kBundleUploaded[] = "d4b000d0dcfa4a3d9fba084a227b7124";
 // The same as kUploaded for one that an earlier cycle could not upload. Fields: name.
 inline constexpr char kCaughtUp[] = "3e1efd57a21048ac9d9d791158331c4d";
-// The name is taken in the bucket by other content; ours goes beside it. Fields: name, object, reason.
+// Other content has the name in the bucket; ours goes beside it. Fields: name, object, reason.
 inline constexpr char kNameTaken[] = "bf8e1105ecd641f78597b8af5ca8af4a";
 // Pruned in the bucket, or deleted there by hand. Fields: name.
 inline constexpr char kDeletedRemote[] = "3bd0ca7b463b4217a9c9a2ad50006ac9";

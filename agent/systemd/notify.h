@@ -16,15 +16,15 @@ namespace etcd_snapshot {
 // because the manager takes a line break as the next assignment and drops a text that is not UTF-8.
 void notify_status(std::string_view status);
 
-// EXTEND_TIMEOUT_USEC=: the start may take this long from now on, or until TimeoutStartSec= is over,
-// whichever is later (sd_notify(3)). From any thread.
+// EXTEND_TIMEOUT_USEC=: the start may take this long from now on, or until TimeoutStartSec= is
+// over, whichever is later (sd_notify(3)). From any thread.
 void extend_timeout(uint64_t microseconds);
 
-// While it lives, what is left of the last extension is told again and again; nothing is added to it.
-// A `systemctl daemon-reload`, as any package installation runs it, has systemd forget the extension
-// and end a start that is older than TimeoutStartSec= at once, unless a message waits for it when the
-// reload is over (measured with systemd 252 and 257). A reload runs the generators, which takes
-// longer than the time between two messages.
+// While it lives, what is left of the last extension is told again and again; nothing is added to
+// it. A `systemctl daemon-reload`, as any package installation runs it, has systemd forget the
+// extension and end a start that is older than TimeoutStartSec= at once, unless a message waits for
+// it when the reload is over (measured with systemd 252 and 257). A reload runs the generators,
+// which takes longer than the time between two messages.
 class ExtensionKeeper {
  public:
   ExtensionKeeper();

@@ -28,9 +28,9 @@ std::string systemd_word(std::string_view text);
 // The timer's schedule. `source` is the file that it comes from, which systemd watches.
 DropIn timer_drop_in(Nanoseconds interval, std::string_view source);
 
-// Where cluster.yml or etcd-snapshot.conf cannot be used: settings stay those of the static unit, but
-// systemd watches the file and tells that it wants a daemon-reload once it was corrected. Without
-// this a timer would keep the static schedule for good.
+// Where cluster.yml or etcd-snapshot.conf cannot be used: settings stay those of the static unit,
+// but systemd watches the file and tells that it wants a daemon-reload once it was corrected.
+// Without this a timer would keep the static schedule for good.
 DropIn timer_watches(std::string_view source);
 DropIn service_watches(std::string_view source);
 

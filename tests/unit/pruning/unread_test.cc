@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "../fakes/faults.h"
+#include "../store/scratch.h"
 #include "archive/writer.h"
 #include "pruning/history.h"
-#include "../store/scratch.h"
 #include "store/directory.h"
 
 #include <CppUTest/TestHarness.h>

@@ -14,8 +14,8 @@
 
 #include "../fakes/clock.h"
 #include "../store/scratch.h"
-#include "base/stop.h"
 #include "base/human.h"
+#include "base/stop.h"
 
 #include <CppUTest/TestHarness.h>
 

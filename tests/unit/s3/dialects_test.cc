@@ -195,7 +195,8 @@ TEST(Dialects, DeletesKeyByKeyWhereThereIsNoBatch) {
   }
 }
 
-// A right that is missing, keys that are not accepted, a busy server, a page: of these nobody knows that there is no batch.
+// A right that is missing, keys that are not accepted, a busy server, a page: of these nobody knows
+// that there is no batch.
 TEST(Dialects, DoesNotDeleteKeyByKeyForAnotherReason) {
   const FakeAnswer rows[] = {s3_error(403, "AccessDenied"),
                              s3_error(403, "InvalidAccessKeyId"),
