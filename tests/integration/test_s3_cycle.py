@@ -184,14 +184,16 @@ class Multipart(BucketCase):
         self.assertUploaded(run.wait(), host, bucket)
 
     def test_other_bytes_of_the_same_size_are_not_taken_for_ours(self):
-        """What lies there after the upload differs in its middle: only the checksum can tell."""
+        """What lies there after the upload differs in one byte, which the list cannot tell. It is one of the
+        end: of a file of more than 32 MiB, as etcd's may be with its free pages, only that and pieces of
+        parts are read back."""
         bucket, weather = self.bucket(), self.weather()
         host = self.host(bucket, weather)
 
         def swap(exchange):
             key = exchange.seen.key.removeprefix(f"/{bucket}/")
             whole = bytearray(self.api.get(bucket, key))
-            whole[len(whole) // 2] ^= 1
+            whole[-1000] ^= 1
             self.api.put(bucket, key, bytes(whole))
             exchange.forward()
         swapped = weather.when(swap, "HEAD", skip=1)
