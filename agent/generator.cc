@@ -102,9 +102,8 @@ std::optional<T> read_or_last_good(const std::string& root, const std::string& l
                           "last good configuration is used");
     return std::move(*last_good);
   }
-  // That none was kept yet is no news.
-  if (last_good.error().message.starts_with(root + kept) ||
-      last_good.error().message.starts_with(kept)) {
+  // Where none was kept yet, there is nothing to tell.
+  if (!is_absent(last_good.error())) {
     message += "; the last good configuration is ignored: " + last_good.error().message;
   }
   plan.errors.push_back(message +

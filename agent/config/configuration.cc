@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "base/x509.h"
 #include "config/last_good.h"
 #include "config/value.h"
@@ -45,10 +46,10 @@ Result<Settings> load_kept(ConfigPaths paths, const std::string& state_dir, Repl
 // What a configuration that cannot be used must not cost: a snapshot and its upload. The last good
 // text replaces the file that is wrong, or both where the two do not go together. A file that does
 // not exist is not a mistake; one that asks for nothing and turns nothing off is. Without a last
-// good one the error is that of the files, with the reason for that.
+// good one the error is that of the files, with the reason why the kept ones are of no use.
 Result<Settings> load_or_last_good(const ConfigPaths& paths) {
   auto live = load_checked(paths);
-  // A policy of which nothing can be read is no better than none.
+  // A policy in which nothing can be read counts as broken.
   const bool silent = live && live->policy.assumed;
   if ((live && !silent) || !has_last_good(paths)) return live;
   Error error = silent ? doubt_error(live->doubts.front()) : live.take_error();
@@ -69,12 +70,13 @@ Result<Settings> load_or_last_good(const ConfigPaths& paths) {
       settings->replaced = std::move(error);
       return settings;
     }
-    // That none was kept yet is no news.
-    if (settings.error().message.starts_with(state_dir) && !why) why = settings.take_error();
+    why = settings.take_error();
   }
   if (silent) return live;
-  if (why)
+  // The last attempt had no file but kept ones: its error is theirs. None was kept yet: not told.
+  if (why && !is_absent(*why)) {
     error.message += fmt::format("; the last good configuration is ignored: {}", why->message);
+  }
   return error;
 }
 

@@ -121,3 +121,22 @@ TEST(Configuration, ADamagedLastGoodOneIsToldBesideTheError) {
   CHECK_FALSE(failed.ok());
   STRCMP_CONTAINS("; the last good configuration is ignored: ", failed.error().message.c_str());
 }
+
+TEST(Configuration, ALastGoodOneThatCannotBeReadIsToldAsWell) {
+  CHECK_TRUE(keep_last_good(state_directory(), paths, load(Needs::kPolicy)->settings).ok());
+  const std::string kept = kept_cluster_file(state_directory());
+  std::filesystem::remove(kept);
+  std::filesystem::create_directory(kept);
+  cluster("{interval_hours: [}");
+  const auto failed = load(Needs::kPolicy, LastGood::kReplaces);
+  CHECK_FALSE(failed.ok());
+  STRCMP_CONTAINS("; the last good configuration is ignored: ", failed.error().message.c_str());
+  STRCMP_CONTAINS(kept.c_str(), failed.error().message.c_str());
+}
+
+TEST(Configuration, ThatNoneWasKeptYetIsNotTold) {
+  cluster("{interval_hours: [}");
+  const auto failed = load(Needs::kPolicy, LastGood::kReplaces);
+  CHECK_FALSE(failed.ok());
+  CHECK_TRUE(failed.error().message.find("last good") == std::string::npos);
+}
