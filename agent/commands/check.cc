@@ -133,8 +133,9 @@ void check_directory(const Context& context, Findings& findings) {
                   unread->hint);
   } else if (const auto broken =
                  find_history_break(*snapshots, *accepted, now, sanitize_host(context.host))) {
-    findings.warn("nothing is pruned: " + describe(*broken),
-                  "if that is as it should be: etcd-snapshot prune --accept-history");
+    findings.warn(
+        "nothing is pruned: " + describe(*broken),
+        "if you restored or rebuilt the cluster on purpose: etcd-snapshot prune --accept-history");
   }
 }
 

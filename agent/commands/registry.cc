@@ -19,7 +19,7 @@ constexpr CommandRow kCommands[] = {
     // Takes its snapshot whatever is wrong with cluster.yml.
     {"save", "take a one-time snapshot, which is never pruned by age",
      Needs::kHostAndFiles, LastGood::kIgnored, true, make_save},
-    // At three in the morning it has to answer, whatever is wrong with the policy.
+    // Answers whatever is wrong with the policy.
     {"list", "list the snapshots on this host and in the bucket, newest first",
      Needs::kHost, LastGood::kReplaces, false, make_list},
     {"prune", "apply the retention now, on this host and in the bucket",

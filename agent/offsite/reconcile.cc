@@ -85,7 +85,9 @@ void Offsite::report_pruned(const RemotePruner::Outcome& outcome) {
         {.level = LogLevel::kWarning,
          .message = "Nothing is pruned in the bucket: the history of the cluster changed",
          .fields = {{"reason", describe(*outcome.history_break)},
-                    {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
+                    {"hint",
+                     "if you restored or rebuilt the cluster on purpose: etcd-snapshot prune "
+                     "--accept-history"}},
          .message_id = kFrozen});
   }
   if (outcome.locked > 0) {

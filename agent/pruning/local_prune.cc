@@ -145,12 +145,13 @@ Pruned carry_out(Context& context, SnapshotDirectory& directory, const PrunePlan
 
 void report_holds(Log& log, const PrunePlan& plan, int64_t clock_hold_s) {
   if (plan.history_break) {
-    log.write(
-        {.level = LogLevel::kWarning,
-         .message = "Nothing is pruned: the history of the cluster changed",
-         .fields = {{"reason", describe(*plan.history_break)},
-                    {"hint", "if that is as it should be: etcd-snapshot prune --accept-history"}},
-         .message_id = kFrozen});
+    log.write({.level = LogLevel::kWarning,
+               .message = "Nothing is pruned: the history of the cluster changed",
+               .fields = {{"reason", describe(*plan.history_break)},
+                          {"hint",
+                           "if you restored or rebuilt the cluster on purpose: etcd-snapshot prune "
+                           "--accept-history"}},
+               .message_id = kFrozen});
   }
   const bool held = std::any_of(plan.decisions.begin(), plan.decisions.end(), [](const auto& d) {
     return d.reason == RetentionReason::kClockHold;

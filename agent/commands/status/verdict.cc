@@ -315,7 +315,8 @@ class Judge {
     }
     if (here.history_break) {
       add(Health::kWarning, "history", "nothing is pruned: " + describe(*here.history_break),
-          "if that is as it should be: etcd-snapshot prune --accept-history");
+          "if you restored or rebuilt the cluster on purpose: etcd-snapshot prune "
+          "--accept-history");
     }
     if (here.clock_hold_s > 0) {
       add(Health::kWarning, "clock",
