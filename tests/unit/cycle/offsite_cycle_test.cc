@@ -1,11 +1,10 @@
 // The bucket's half of a cycle: what gets there, under which name, and when.
 #include <sys/wait.h>
 
-#include "../lab.h"
+#include "../offsite_lab.h"
 #include "base/exit_code.h"
 #include "base/stop.h"
 #include "commands/commands.h"
-#include "cycle.h"
 #include "offsite/offsite.h"
 #include "systemd/message_ids.h"
 
@@ -18,41 +17,28 @@ namespace {
 constexpr char kBeside[] = "2018-05-04T18:40:16Z_node-1_etcd.zip";
 }  // namespace
 
-TEST_GROUP(OffsiteCycle) {
-  Lab lab;
-  FakeS3& s3 = lab.s3;
-  void setup() override {
-    lab.with_bucket();
+TEST_GROUP_BASE(OffsiteCycle, OffsiteBase){
+    void fail_operation(const std::string& operation, const std::string& key_part = ""){
+        s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+          if (call.operation != operation || !holds(call.key, key_part)) return std::nullopt;
+          return s3_error(403, "AccessDenied", "not this one");
+        };
+}
+// The keys of these calls, in their order, without the folder.
+std::vector<std::string> keys_of(const std::string& operation) {
+  std::vector<std::string> keys;
+  for (const FakeCall& call : s3.calls) {
+    if (call.operation == operation)
+      keys.push_back(call.key.substr(std::min<size_t>(3, call.key.size())));
   }
-  int cycle() {
-    return run_cycle(lab.context);
-  }
-  int next_cycle() {
-    lab.clock.pass(5min);
-    lab.log.clear();
-    s3.calls.clear();
-    return cycle();
-  }
-  void fail_operation(const std::string& operation, const std::string& key_part = "") {
-    s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
-      if (call.operation != operation || !holds(call.key, key_part)) return std::nullopt;
-      return s3_error(403, "AccessDenied", "not this one");
-    };
-  }
-  // The keys of these calls, in their order, without the folder.
-  std::vector<std::string> keys_of(const std::string& operation) {
-    std::vector<std::string> keys;
-    for (const FakeCall& call : s3.calls) {
-      if (call.operation == operation)
-        keys.push_back(call.key.substr(std::min<size_t>(3, call.key.size())));
-    }
-    return keys;
-  }
-  void in_parts() {
-    lab.settings.host.s3.part_size_mib = 1;
-    lab.etcd.database = fake_database(4 << 20);
-  }
-};
+  return keys;
+}
+void in_parts() {
+  lab.settings.host.s3.part_size_mib = 1;
+  lab.etcd.database = fake_database(4 << 20);
+}
+}
+;
 
 TEST(OffsiteCycle, UploadsTheSnapshotAndSaysSo) {
   LONGS_EQUAL_TEXT(0, cycle(), lab.log.text().c_str());

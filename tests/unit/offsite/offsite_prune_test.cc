@@ -1,5 +1,5 @@
 // What a cycle deletes in the bucket, and what it keeps here because of the bucket.
-#include "../lab.h"
+#include "../offsite_lab.h"
 #include "base/exit_code.h"
 #include "commands/commands.h"
 #include "cycle.h"
@@ -14,34 +14,21 @@ namespace {
 constexpr char kNotPruned[] = "Couldn't prune in the bucket";
 }  // namespace
 
-TEST_GROUP(OffsitePrune) {
-  Lab lab;
-  FakeS3& s3 = lab.s3;
-  void setup() override {
-    lab.with_bucket();
-  }
-  int cycle() {
-    return run_cycle(lab.context);
-  }
-  int next_cycle() {
-    lab.clock.pass(5min);
-    lab.log.clear();
-    s3.calls.clear();
-    return cycle();
-  }
-  // In both places.
-  std::string add_both(Nanoseconds age, int64_t revision = 500) {
-    const std::string file = lab.add_snapshot(age, revision);
-    lab.copy_to_bucket(file);
-    return file;
-  }
-  // In the bucket alone.
-  std::string add_there(Nanoseconds age, int64_t revision = 500) {
-    const std::string file = add_both(age, revision);
-    std::filesystem::remove(lab.scratch.path("snapshots/" + file));
-    return file;
-  }
-};
+TEST_GROUP_BASE(OffsitePrune,
+                OffsiteBase){// In both places.
+                             std::string add_both(Nanoseconds age, int64_t revision = 500){
+                                 const std::string file = lab.add_snapshot(age, revision);
+lab.copy_to_bucket(file);
+return file;
+}
+// In the bucket alone.
+std::string add_there(Nanoseconds age, int64_t revision = 500) {
+  const std::string file = add_both(age, revision);
+  std::filesystem::remove(lab.scratch.path("snapshots/" + file));
+  return file;
+}
+}
+;
 
 TEST(OffsitePrune, DeletesInBothPlacesByTheSamePolicy) {
   const std::string both = add_both(90h), there = add_there(80h), young = add_both(1h);

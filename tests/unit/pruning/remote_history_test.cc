@@ -1,72 +1,52 @@
 // The history guard in the bucket: what may be the last good copy of another cluster stays.
-#include "../lab.h"
-#include "pruning/remote_prune.h"
-
-#include <CppUTest/TestHarness.h>
+#include "remote_lab.h"
 
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
-TEST_GROUP(RemoteHistory) {
-  Lab lab;
-  std::unique_ptr<S3Session> session;
-  std::unique_ptr<S3Client> client;
-  std::unique_ptr<Bucket> bucket;
-  RemotePruner::Options options;
-
-  void setup() override {
-    lab.with_bucket();
-    lab.settings.policy.retention = 24h;
-    auto opened =
-        S3Session::open(*lab.settings.policy.s3, lab.settings.host.s3, lab.clock, lab.s3.factory());
-    CHECK_TRUE(opened.ok());
-    session = std::move(*opened);
-    client = std::make_unique<S3Client>(*session, lab.s3);
-    bucket = std::make_unique<Bucket>(*session, *client);
-    options.state.now = lab.clock.now();
-    options.state.proven_this_cycle = true;
-    const std::string own = put(0s, lab.etcd.cluster_id, 1000);
-    options.anchor = RemoteObject{own, 10, ""};
-    options.own = read(own);
+TEST_GROUP_BASE(RemoteHistory, RemotePruneBase){void setup() override{RemotePruneBase::setup();
+const std::string own = put(0s, lab.etcd.cluster_id, 1000);
+options.anchor = RemoteObject{own, 10, ""};
+options.own = read(own);
+}
+// A proven snapshot in the bucket, and nowhere else.
+std::string put(Nanoseconds age, uint64_t cluster_id, int64_t revision) {
+  const uint64_t own = std::exchange(lab.etcd.cluster_id, cluster_id);
+  const std::string file = lab.add_snapshot(age, revision);
+  lab.etcd.cluster_id = own;
+  lab.copy_to_bucket(file);
+  std::filesystem::remove(lab.scratch.path("snapshots/" + file));
+  return file;
+}
+std::optional<Manifest> read(const std::string& file) {
+  const auto size = static_cast<int64_t>(lab.s3.objects().at("p1/" + file).bytes.size());
+  auto manifest = bucket->manifest({file, size, ""});
+  CHECK_TRUE(manifest.ok() && manifest->has_value());
+  return manifest ? *manifest : std::nullopt;
+}
+// RKE's, which carry no manifest, a second apart from `age` on.
+void put_many(int count, Nanoseconds age) {
+  for (int i = 0; i < count; ++i) {
+    const auto time = lab.clock.now() - std::chrono::floor<std::chrono::seconds>(age);
+    lab.s3.put("p1/" + rolling_name(time + std::chrono::seconds(i), "", false) + ".zip", "RKE's");
   }
-  // A proven snapshot in the bucket, and nowhere else.
-  std::string put(Nanoseconds age, uint64_t cluster_id, int64_t revision) {
-    const uint64_t own = std::exchange(lab.etcd.cluster_id, cluster_id);
-    const std::string file = lab.add_snapshot(age, revision);
-    lab.etcd.cluster_id = own;
-    lab.copy_to_bucket(file);
-    std::filesystem::remove(lab.scratch.path("snapshots/" + file));
-    return file;
-  }
-  std::optional<Manifest> read(const std::string& file) {
-    const auto size = static_cast<int64_t>(lab.s3.objects().at("p1/" + file).bytes.size());
-    auto manifest = bucket->manifest({file, size, ""});
-    CHECK_TRUE(manifest.ok() && manifest->has_value());
-    return manifest ? *manifest : std::nullopt;
-  }
-  // RKE's, which carry no manifest, a second apart from `age` on.
-  void put_many(int count, Nanoseconds age) {
-    for (int i = 0; i < count; ++i) {
-      const auto time = lab.clock.now() - std::chrono::floor<std::chrono::seconds>(age);
-      lab.s3.put("p1/" + rolling_name(time + std::chrono::seconds(i), "", false) + ".zip", "RKE's");
-    }
-  }
-  // Reading the object of that name goes wrong so.
-  void fail_reads_of(const std::string& part, const FakeAnswer& answer) {
-    lab.s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
-      if (call.operation != "GetObject" || !holds(call.key, part)) return std::nullopt;
-      return answer;
-    };
-  }
-  RemotePruner::Outcome prune() {
-    RemotePruner pruner(lab.context, *bucket, options);
-    CHECK_TRUE(
-        bucket->list([&](std::vector<RemoteObject> page) { return pruner.feed(page); }).ok());
-    auto outcome = pruner.finish();
-    CHECK_TRUE(outcome.ok());
-    return outcome ? *outcome : RemotePruner::Outcome();
-  }
-};
+}
+// Reading the object of that name goes wrong so.
+void fail_reads_of(const std::string& part, const FakeAnswer& answer) {
+  lab.s3.before = [=](const FakeCall& call) -> std::optional<FakeAnswer> {
+    if (call.operation != "GetObject" || !holds(call.key, part)) return std::nullopt;
+    return answer;
+  };
+}
+RemotePruner::Outcome prune() {
+  RemotePruner pruner(lab.context, *bucket, options);
+  CHECK_TRUE(bucket->list([&](std::vector<RemoteObject> page) { return pruner.feed(page); }).ok());
+  auto outcome = pruner.finish();
+  CHECK_TRUE(outcome.ok());
+  return outcome ? *outcome : RemotePruner::Outcome();
+}
+}
+;
 
 TEST(RemoteHistory, LetsTheSameClusterGoOn) {
   put(90h, lab.etcd.cluster_id, 900);

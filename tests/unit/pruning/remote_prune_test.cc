@@ -4,8 +4,8 @@
 #include <random>
 #include <set>
 
-#include "../lab.h"
 #include "pruning/local_prune.h"
+#include "remote_lab.h"
 #include "systemd/message_ids.h"
 
 #include <CppUTest/TestHarness.h>
@@ -13,58 +13,42 @@
 using namespace etcd_snapshot;
 using namespace std::chrono_literals;
 
-TEST_GROUP(RemotePruner) {
-  Lab lab;
-  std::unique_ptr<S3Session> session;
-  std::unique_ptr<S3Client> client;
-  std::unique_ptr<Bucket> bucket;
-  RemotePruner::Options options;
-
-  void setup() override {
-    lab.with_bucket();
-    lab.settings.policy.retention = 24h;
-    auto opened =
-        S3Session::open(*lab.settings.policy.s3, lab.settings.host.s3, lab.clock, lab.s3.factory());
-    CHECK_TRUE(opened.ok());
-    session = std::move(*opened);
-    client = std::make_unique<S3Client>(*session, lab.s3);
-    bucket = std::make_unique<Bucket>(*session, *client);
-    options.state.now = lab.clock.now();
-    options.state.proven_this_cycle = true;
-    options.anchor = put(0s);
+TEST_GROUP_BASE(RemotePruner, RemotePruneBase){void setup() override{RemotePruneBase::setup();
+options.anchor = put(0s);
+}
+std::string name_of(Nanoseconds age, const std::string& host = "") {
+  return rolling_name(std::chrono::floor<std::chrono::seconds>(lab.clock.now() - age), host,
+                      false) +
+         ".zip";
+}
+RemoteObject put(Nanoseconds age, const std::string& host = "") {
+  return put(name_of(age, host));
+}
+RemoteObject put(const std::string& file_name) {
+  lab.s3.put("p1/" + file_name, "no archive");
+  return {file_name, 10, lab.s3.objects().at("p1/" + file_name).etag};
+}
+Result<RemotePruner::Outcome> prune(const std::vector<std::vector<RemoteObject>>& pages) {
+  RemotePruner pruner(lab.context, *bucket, options);
+  for (const auto& page : pages) {
+    if (auto fed = pruner.feed(page); !fed) return fed.take_error();
   }
-  std::string name_of(Nanoseconds age, const std::string& host = "") {
-    return rolling_name(std::chrono::floor<std::chrono::seconds>(lab.clock.now() - age), host,
-                        false) +
-           ".zip";
-  }
-  RemoteObject put(Nanoseconds age, const std::string& host = "") {
-    return put(name_of(age, host));
-  }
-  RemoteObject put(const std::string& file_name) {
-    lab.s3.put("p1/" + file_name, "no archive");
-    return {file_name, 10, lab.s3.objects().at("p1/" + file_name).etag};
-  }
-  Result<RemotePruner::Outcome> prune(const std::vector<std::vector<RemoteObject>>& pages) {
-    RemotePruner pruner(lab.context, *bucket, options);
-    for (const auto& page : pages) {
-      if (auto fed = pruner.feed(page); !fed) return fed.take_error();
-    }
-    return pruner.finish();
-  }
-  // Lists the bucket itself, as a cycle does.
-  Result<RemotePruner::Outcome> prune_all() {
-    RemotePruner pruner(lab.context, *bucket, options);
-    const auto listed =
-        bucket->list([&](std::vector<RemoteObject> page) { return pruner.feed(page); });
-    if (!listed) return Error(listed.error());
-    return pruner.finish();
-  }
-  std::set<std::string> left() {
-    const auto objects = lab.objects();
-    return {objects.begin(), objects.end()};
-  }
-};
+  return pruner.finish();
+}
+// Lists the bucket itself, as a cycle does.
+Result<RemotePruner::Outcome> prune_all() {
+  RemotePruner pruner(lab.context, *bucket, options);
+  const auto listed =
+      bucket->list([&](std::vector<RemoteObject> page) { return pruner.feed(page); });
+  if (!listed) return Error(listed.error());
+  return pruner.finish();
+}
+std::set<std::string> left() {
+  const auto objects = lab.objects();
+  return {objects.begin(), objects.end()};
+}
+}
+;
 
 TEST(RemotePruner, DeletesWhatExpiredAndNothingElse) {
   const std::string at_it = put(24h).file_name, young = put(1h).file_name;
