@@ -65,7 +65,8 @@ base_SRC := agent/base/stop.cc agent/base/files.cc agent/base/go_duration.cc age
 	agent/base/json.cc agent/base/text.cc
 config_SRC := agent/config/load.cc agent/config/cluster_yaml.cc agent/config/host_ini.cc \
 	agent/config/ini_lines.cc agent/config/yaml_map.cc agent/config/s3_policy.cc agent/config/value.cc \
-	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc agent/config/configuration.cc agent/config/last_good.cc \
+	agent/config/nearest_key.cc agent/config/network.cc agent/config/pem.cc \
+	agent/config/configuration.cc agent/config/last_good.cc \
 	agent/config/environment_file.cc agent/config/foreign_yaml.cc \
 	agent/config/characters.cc agent/config/cluster_keys.cc agent/config/key_doubts.cc
 etcd_SRC := agent/etcd/protobuf.cc agent/etcd/grpc.cc agent/etcd/refusal.cc agent/etcd/snapshot_stream.cc \
@@ -95,8 +96,8 @@ offsite_SRC := agent/offsite/ledger.cc agent/offsite/offsite.cc agent/offsite/re
 commands_SRC := agent/commands/check.cc agent/commands/check_bucket.cc agent/commands/check_write.cc \
 	agent/commands/delete.cc agent/commands/delete_object.cc agent/commands/findings.cc \
 	agent/commands/list.cc agent/commands/print_error.cc agent/commands/prune.cc \
-	agent/commands/registry.cc \
-	agent/commands/remote_list.cc agent/commands/run.cc agent/commands/save.cc agent/commands/table.cc \
+	agent/commands/registry.cc agent/commands/remote_list.cc agent/commands/run.cc \
+	agent/commands/save.cc agent/commands/table.cc \
 	agent/commands/status/bucket.cc agent/commands/status/gather.cc agent/commands/status/status.cc \
 	agent/commands/status/verdict.cc agent/commands/status/words.cc
 cycle_SRC := agent/cycle.cc
@@ -104,7 +105,8 @@ MODULES := cycle commands offsite metrics pruning run systemd s3 store archive e
 
 # --- unit tests: one program a module, under sanitizers ----------------------------------------
 base_TEST := tests/unit/base/go_duration_test.cc tests/unit/base/files_test.cc \
-	tests/unit/base/human_test.cc tests/unit/base/text_test.cc tests/unit/base/result_test.cc tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
+	tests/unit/base/human_test.cc tests/unit/base/text_test.cc tests/unit/base/result_test.cc \
+	tests/unit/base/stop_test.cc tests/unit/base/x509_test.cc \
 	tests/unit/base/digest_test.cc tests/unit/base/rate_limit_test.cc tests/unit/base/http_test.cc \
 	tests/unit/base/http_rate_test.cc tests/unit/base/http_trust_test.cc \
 	tests/unit/base/http_bulk_test.cc tests/unit/base/http_stall_test.cc \
@@ -149,7 +151,8 @@ metrics_TEST := tests/unit/metrics/metrics_test.cc tests/unit/metrics/run_metric
 offsite_TEST := tests/unit/offsite/ledger_test.cc tests/unit/offsite/offsite_prune_test.cc
 commands_TEST := tests/unit/commands/bucket_test.cc tests/unit/commands/check_test.cc \
 	tests/unit/commands/commands_test.cc tests/unit/commands/list_test.cc \
-	tests/unit/commands/registry_test.cc tests/unit/commands/table_test.cc tests/unit/commands/status/bucket_test.cc \
+	tests/unit/commands/registry_test.cc tests/unit/commands/table_test.cc \
+	tests/unit/commands/status/bucket_test.cc \
 	tests/unit/commands/status/status_test.cc tests/unit/commands/status/verdict_test.cc
 cycle_TEST := tests/unit/cycle/clock_test.cc tests/unit/cycle/cycle_prune_test.cc \
 	tests/unit/cycle/cycle_test.cc tests/unit/cycle/doubts_test.cc tests/unit/cycle/locks_test.cc \

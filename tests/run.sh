@@ -10,8 +10,9 @@ passed=0 failed=0 skipped=0
 : "${MODULES:?}" "${PYTHON:=/usr/bin/python3}" "${MANDOC:=mandoc}" "${ONLY:=}" "${FILTER:=}" "${STARTED:=}"
 log=$(mktemp)
 system= system_log=$(mktemp)
+base= base_log=$(mktemp)
 times=()
-trap 'kill $system 2>/dev/null; wait; rm -f "$log" "$system_log"' EXIT
+trap 'kill $system $base 2>/dev/null; wait; rm -f "$log" "$system_log" "$base_log"*' EXIT
 if [ -n "$STARTED" ]; then
     read -r check_began build_began <<<"$STARTED"
     times+=("$((build_began - check_began)) packages to install")
@@ -44,6 +45,19 @@ suite() {
     times+=("$((SECONDS - began)) $name")
 }
 
+# beside NAME PID FILE: a suite that runs beside the others and writes into FILE, told at its end.
+beside() {
+    local began=$SECONDS status
+    wait "$2"
+    status=$?
+    suite "$1" told "$3" $status
+    times[-1]="$((SECONDS - began)) $1: waited for, it runs beside the rest"
+}
+told() {
+    cat "$1"
+    return "$2"
+}
+
 # A CppUTest program: "OK (25 tests, 25 ran, ...)" or "Errors (2 failures, 25 tests, 25 ran, ...)".
 unit() {
     local program=build/asan/unit_$1 summary
@@ -67,13 +81,16 @@ if wanted system; then
     "$PYTHON" tests/system/run.py ${filter:+--scenario "$filter"} >"$system_log" 2>&1 &
     system=$!
 fi
-system_suite() {
-    cat "$system_log"
-    return "$1"
-}
 
 if wanted unit; then
-    for module in $MODULES; do suite "unit tests: $module" unit "$module"; done
+    # Those of base mostly wait, for stalls and their bounds: they do it while the others run.
+    (log=$base_log.summary && unit base) >"$base_log" 2>&1 &
+    base=$!
+    for module in $MODULES; do
+        [ "$module" = base ] || suite "unit tests: $module" unit "$module"
+    done
+    beside "unit tests: base" $base "$base_log"
+    base=
 fi
 if wanted golden; then
     GENERATOR=build/asan/etcd-snapshot-generator suite "the generator's drop-ins" tests/golden/run.sh
@@ -102,12 +119,8 @@ if wanted integration; then
     suite "integration: real etcd" "$PYTHON" tests/integration/run.py ${FILTER:+"$FILTER"}
 fi
 if wanted system; then
-    began=$SECONDS
-    wait $system
-    status=$? system=
-    times+=("$((SECONDS - began)) waiting for the booted systems, which run beside the rest")
-    suite "the packages in a booted systemd" system_suite $status
-    unset 'times[-1]'  # printed, and waited for above
+    beside "the packages in a booted systemd" $system "$system_log"
+    system=
 fi
 
 echo

@@ -149,6 +149,7 @@ TEST(CheckCertificates, NamesTheFileThatCannotBeRead) {
   chmod(scratch.path().c_str(), 0755);
   chmod(scratch.path("ca.pem").c_str(), 0644);
   chmod(scratch.path("cert.pem").c_str(), 0644);
+  chmod(scratch.path("key.pem").c_str(), 0);
   const Unprivileged unprivileged;
   check_refused("key.pem", "Permission denied");
 }
